@@ -1,0 +1,149 @@
+"""The command line. Exit status: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 broke, 130 stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from payresil import __version__
+from payresil.core.results import Exit
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Refused(click.ClickException):
+    """Something the user gave cannot be used; the message says what to do."""
+
+    exit_code = Exit.USAGE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="payresil")
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE.py",
+    help="Load faults, checkers or journeys of your own.",
+)
+def main(imports: tuple[Path, ...]) -> None:
+    """When something breaks, does the money stay right, and how long until the service is back?"""
+    from payresil.core.registry import import_file
+
+    for path in imports:
+        try:
+            import_file(path)
+        except (FileNotFoundError, ImportError, ValueError) as error:
+            raise _Refused(str(error)) from error
+
+
+def _adjustments(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--flaw", metavar="NAME", help="Run the service with a known flaw.")(
+        command
+    )
+    return click.option("--seed", type=click.IntRange(min=0), help="Another seed.")(command)
+
+
+@main.command()
+@click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_adjustments
+@click.option("--backend", default="process", show_default=True)
+@click.option(
+    "--out",
+    default=Path("reports"),
+    show_default=True,
+    type=_FOLDER,
+    help="Where run folders are left.",
+)
+def run(
+    scenarios: tuple[Path, ...], flaw: str | None, seed: int | None, backend: str, out: Path
+) -> None:
+    """Run scenarios (files or folders), judge what happened, and write the reports."""
+    from payresil.engine.commands import run_scenarios
+
+    sys.exit(_told(run_scenarios, scenarios, flaw=flaw, seed=seed, backend=backend, out=out))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=_FOLDER)
+def check(folder: Path) -> None:
+    """Judge a recorded run again, from its folder alone."""
+    from payresil.engine.commands import check_run
+
+    sys.exit(_told(check_run, folder))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=_FOLDER)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="NAME",
+    help="text, json, junit, md or html; without it every file is written again.",
+)
+def report(folder: Path, formats: tuple[str, ...]) -> None:
+    """Render the reports of a recorded run again, from its folder alone."""
+    from payresil.engine.commands import report_run
+
+    sys.exit(_told(report_run, folder, formats))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=_FOLDER)
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "csv", "json"]),
+)
+def sql(folder: Path, query: str, form: str) -> None:
+    """Ask a recorded run in SQL (DuckDB): payresil sql RUN "select * from intents limit 5"."""
+    from payresil.engine.commands import sql_run
+
+    sys.exit(_told(sql_run, folder, query, form))
+
+
+@main.command()
+@click.argument("scenario", type=_FILE)
+@_adjustments
+def explain(scenario: Path, flaw: str | None, seed: int | None) -> None:
+    """Print what a scenario would do, when, and what it claims; nothing is started."""
+    from payresil.engine.commands import explain_scenario
+
+    sys.exit(_told(explain_scenario, scenario, flaw=flaw, seed=seed))
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["faults", "checkers", "flaws", "journeys"]))
+@click.option("--system", default="refpay", show_default=True, help="Whose flaws to list.")
+def list_(what: str, system: str) -> None:
+    """List what scenarios can name."""
+    from payresil.engine.commands import list_members
+
+    sys.exit(_told(list_members, what, system))
+
+
+def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
+    """Call a command; what the user can put right is told in words, without a traceback."""
+    from payresil.engine.refusal import Refusal
+
+    try:
+        return command(*args, **kwargs)
+    except Refusal as refusal:
+        raise _Refused(str(refusal)) from refusal
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nothing is left to tell it
+        return Exit.PASS
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Values, shapes and tables: no sockets, no clock, no subprocess."""

@@ -1,0 +1,228 @@
+"""What the sets promise each other: an environment, its links, its PSP."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from payresil.core.system import System
+from payresil.core.topology import Link, Node, Topology
+
+
+class EnvironmentBroke(Exception):
+    """A part could not be started or controlled: exit 4. Says which part and what it last said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toxic:
+    """One effect on one direction of a link."""
+
+    type: str
+    stream: str  # upstream: towards the server; downstream: towards the client
+    attributes: Mapping[str, int]
+    toxicity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a fault was active, in run time; `end_ns` is None when it was never healed."""
+
+    fault: str
+    start_ns: int
+    end_ns: int | None
+
+
+class Links(Protocol):
+    """Every link is a proxy. Its state is the union of its active effects."""
+
+    def apply(
+        self, selector: str, toxics: Sequence[Toxic], *, down: bool = False
+    ) -> AbstractContextManager[tuple[Link, ...]]:
+        """Put `toxics` (or, `down`, a refusal of connections) on every selected link."""
+        ...
+
+
+class Psp(Protocol):
+    """The control plane of the PSP."""
+
+    def rule(self, rule: Mapping[str, Any]) -> AbstractContextManager[str]:
+        """A fault rule while the context lasts; yields its id."""
+        ...
+
+    def pending(self) -> Mapping[str, int]:
+        """What is still on its way: webhooks to deliver, requests in flight."""
+        ...
+
+    def truth(self, table: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a table of the god view."""
+        ...
+
+
+class Nodes(Protocol):
+    """What may be done to nodes."""
+
+    def kill(self, node: Node) -> None:
+        """End it at once, as a crash would."""
+        ...
+
+    def pause(self, node: Node) -> None:
+        """Stop it in its tracks."""
+        ...
+
+    def resume(self, node: Node) -> None:
+        """Let a paused one go on."""
+        ...
+
+    def start(self, node: Node) -> None:
+        """Start one that was killed, on its old address; returns when it serves."""
+        ...
+
+
+class Process(Protocol):
+    """One process that a launcher started."""
+
+    name: str
+    pid: int
+
+    @property
+    def status(self) -> int | None:
+        """Exit status (negative: the signal that ended it), None while it runs."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its process group; SIGKILL, SIGSTOP and SIGCONT to all it started.
+
+        Returns when it is sent, and for SIGKILL when everything is gone.
+        """
+        ...
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The exit status, or None when it still runs after `timeout_s` seconds."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts processes that cannot outlive the harness."""
+
+    def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        unprivileged: bool = False,
+        end_signal: int = signal.SIGKILL,
+        on_exit: Callable[[Process], None] | None = None,
+    ) -> Process:
+        """Start one; stdout and stderr go to `log`. `unprivileged` drops root where there is one.
+
+        `end_signal` is what it gets when the harness dies. `on_exit` is called once, from another
+        thread, when it has ended; it must not spawn or signal.
+
+        Raises:
+            EnvironmentBroke: when there is no such program or it cannot be started.
+        """
+        ...
+
+    def sweep(self, folder: Path) -> None:
+        """Have `folder` removed at the end, also when the harness dies."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Made anew for every run, sown so that a leak can be recognised."""
+
+    api_token: str
+    admin_token: str
+    psp_api_key: str
+    webhook_secret: str
+    control_token: str
+    card_numbers: tuple[str, ...]  # canaries: valid by Luhn, of this run only
+    card_cvc: str
+
+    def values(self) -> Iterator[tuple[str, str]]:
+        """Name and value of everything that must not appear in any artefact."""
+        yield "api_token", self.api_token
+        yield "admin_token", self.admin_token
+        yield "psp_api_key", self.psp_api_key
+        yield "webhook_secret", self.webhook_secret
+        yield "control_token", self.control_token
+        for number in self.card_numbers:
+            yield "card_number", number
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All that a backend needs to make a system real.
+
+    `work` is a scratch folder outside the run folder; `logs` gets one file per node.
+    """
+
+    run: str
+    system: System
+    topology: Topology
+    secrets: Secrets
+    seed: int
+    flaw: str | None
+    work: Path
+    logs: Path
+    on_event: Callable[..., None]  # (kind, name, what, **detail): into the events table
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where things are, for the parts of the harness that need to reach them."""
+
+    customers: str  # https://127.0.0.1:port, through the customers' link
+    ca_file: Path  # CA of the ingress
+    admin: str  # the service's own address for settle and reconcile, unfaulted
+    books: str  # database URL, not through a link
+    metrics: Mapping[str, str]  # node → URL of its metrics
+
+
+class Environment(Protocol):
+    """A running topology and what may be done to it."""
+
+    @property
+    def topology(self) -> Topology:
+        """Nodes and links."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What this environment can do: links, psp_rules, nodes."""
+        ...
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Addresses."""
+        ...
+
+    @property
+    def links(self) -> Links:
+        """The links' control."""
+        ...
+
+    @property
+    def psp(self) -> Psp:
+        """The PSP's control."""
+        ...
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes' control."""
+        ...
+
+    def heal(self) -> None:
+        """Take every fault away, and read back that none is left."""
+        ...
+
+    def check(self) -> None:
+        """Raise `EnvironmentBroke` when a node died that nobody killed."""
+        ...

@@ -1,0 +1,174 @@
+"""A recorded run: the tables as SQL views, and the timeline of an intent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from payresil.core.results import Line
+from payresil.core.schemas import SCHEMA_VERSION, SCHEMAS
+from payresil.core.tables import TableError, from_rows, read_folder
+from payresil.core.views import ASKED_OFTEN, VIEWS
+
+#: What `run.json` must hold for a folder to be judged at all.
+_REQUIRED = {
+    "run": str,
+    "scenario": str,
+    "schema_version": int,
+    "zero_wall_us": int,
+    "seed": int,
+}
+_MAX_INT = 2**63 - 1
+
+
+class RunError(Exception):
+    """A folder that is no run, or one that is damaged; says what to do."""
+
+
+class Run:
+    """The evidence of one execution. Reading it needs nothing that runs.
+
+    `meta` is what `run.json` holds; `tables` the names of the tables recorded. Tables that were
+    not recorded are there as empty views, so that SQL works; `has` tells them apart.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, pa.Table],
+        meta: Mapping[str, Any],
+        folder: Path | None = None,
+    ) -> None:
+        self.meta = dict(meta)
+        self.folder = folder
+        self.tables = frozenset(tables)
+        self._arrow = dict(tables)
+        self.sql = _connect(
+            tables, int(self.meta.get("zero_wall_us", 0)), str(self.meta.get("run", ""))
+        )
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: when it is no run folder, half-written or damaged.
+        """
+        if not folder.is_dir():
+            raise RunError(f"{folder} is no run folder: no such directory")
+        meta = _read_meta(folder / "run.json")
+        try:
+            return cls(read_folder(folder), meta, folder)
+        except TableError as error:
+            raise RunError(str(error)) from error
+        except OSError as error:
+            raise RunError(f"{folder} cannot be read: {error}; the run cannot be judged") from error
+
+    @classmethod
+    def from_rows(
+        cls, meta: Mapping[str, Any] | None = None, /, **tables: Sequence[Mapping[str, Any]]
+    ) -> Run:
+        """A run written down by hand: lists of dicts by table name."""
+        return cls({name: from_rows(name, rows) for name, rows in tables.items()}, meta or {})
+
+    def has(self, table: str) -> bool:
+        """Whether the table was recorded."""
+        return table in self.tables
+
+    def rows(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.sql.execute(sql, parameters or []).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        row = self.sql.execute(sql, parameters or []).fetchone()
+        return None if row is None else row[0]
+
+    def timeline(self, intent: str) -> tuple[Line, ...]:
+        """Everything that client, service and PSP say of one intent, and the faults around it."""
+        return self.timelines([intent])[intent]
+
+    def timelines(self, intents: Sequence[str]) -> dict[str, tuple[Line, ...]]:
+        """The timelines of several intents, for the price of about one."""
+        if not intents:
+            return {}
+        # Values in the text of the query, unlike a list, are looked for while tables are read.
+        places = ", ".join("?" for _ in intents)
+        rows = self.rows(
+            f"select intent, at_ns, who, what, fault from timeline where intent in ({places}) "
+            "order by at_ns, who, what",
+            intents,
+        )
+        lines: dict[str, list[Line]] = {intent: [] for intent in intents}
+        for intent, *line in rows:
+            lines[intent].append(Line(*line))
+        return {intent: tuple(found) for intent, found in lines.items()}
+
+    def arrow(self, table: str) -> pa.Table:
+        """The rows of a recorded table.
+
+        Raises:
+            KeyError: when it was not recorded.
+        """
+        return self._arrow[table]
+
+    def keep(self) -> None:
+        """Work the views out that are asked often, once: same names, same rows, now tables."""
+        for view in ASKED_OFTEN:
+            self.sql.execute(f"create temp table if not exists {view} as from main.{view}")
+
+    def extended(self, **tables: pa.Table) -> Run:
+        """The same run with more tables."""
+        return Run({**self._arrow, **tables}, self.meta, self.folder)
+
+
+def _connect(
+    tables: Mapping[str, pa.Table], zero_wall_us: int, run: str
+) -> duckdb.DuckDBPyConnection:
+    """A database in memory that can reach nothing outside it."""
+    connection = duckdb.connect(":memory:", config={"threads": "2"})
+    for name, schema in SCHEMAS.items():
+        connection.register(name, tables.get(name, schema.empty_table()))
+    connection.execute(
+        "create table meta as select ?::bigint as zero_wall_us, ?::varchar as run",
+        [zero_wall_us, run],
+    )
+    for statement in VIEWS:
+        connection.execute(statement)
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} is no run folder: it has no run.json") from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no JSON
+        raise RunError(f"{path} cannot be read: {error}; the run cannot be judged") from error
+    if not isinstance(meta, dict):
+        raise RunError(f"{path} holds no JSON object; the run cannot be judged")
+    missing = [name for name in _REQUIRED if name not in meta]
+    if missing:
+        raise RunError(f"{path} lacks {', '.join(missing)}; the run cannot be judged")
+    wrong = [name for name, kind in _REQUIRED.items() if not _is(meta[name], kind)]
+    if wrong:
+        raise RunError(f"{path}: {', '.join(wrong)} cannot be right; the run cannot be judged")
+    if meta["schema_version"] != SCHEMA_VERSION:
+        raise RunError(
+            f"{path.parent} was recorded with table schema {meta['schema_version']}, this "
+            f"version reads {SCHEMA_VERSION}: judge it with the version that recorded it"
+        )
+    return meta
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value of JSON is of this type; a truth is no number, and numbers have 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    return not isinstance(value, int) or abs(value) <= _MAX_INT

@@ -1,0 +1,119 @@
+"""A run's tables: recording them, sealing them, and the one opener that reads them.
+
+While running, a table is one or more Arrow IPC streams (``<table>[-<shard>].arrows``); one cut
+short keeps every batch that was complete. Sealing writes ``<table>.parquet`` beside them, then
+removes the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from payresil.core.recorder import Flusher, Recorder
+from payresil.core.schemas import SCHEMAS
+from payresil.core.sealed import Sealed, read_parquet, write_parquet
+from payresil.core.stream_reader import (
+    STREAM,
+    UNREADABLE,
+    TableError,
+    Tail,
+    damaged,
+    salvage,
+    same_schema,
+    schema_of,
+    table_of,
+)
+
+__all__ = [
+    "SEALED",
+    "STREAM",
+    "Flusher",
+    "Recorder",
+    "TableError",
+    "Tail",
+    "from_rows",
+    "read_folder",
+    "salvage",
+    "seal",
+    "table_of",
+    "write_sealed",
+]
+
+SEALED = ".parquet"
+
+
+def seal(folder: Path) -> None:
+    """Turn the streams of a folder into Parquet; doing it again changes nothing.
+
+    Whenever it is killed, every row is in the folder, and is read once.
+    """
+    for table, paths in _streams_of(folder).items():
+        target = folder / f"{table}{SEALED}"
+        before = _read_sealed(target) if target.exists() else None
+        done = frozenset() if before is None else before.streams
+        new = [path for path in paths if path.name not in done]
+        if new:
+            parts = [] if before is None else [before.rows]
+            parts += [salvage(path) for path in new]
+            names = done.union(path.name for path in new)
+            write_sealed(folder, table, pa.concat_tables(parts), streams=names)
+        for path in paths:
+            path.unlink()
+
+
+def write_sealed(folder: Path, table: str, rows: pa.Table, *, streams: Iterable[str] = ()) -> None:
+    """Write a whole table at once, never half of it under its final name.
+
+    `streams` are the names of the files that the rows came from.
+    """
+    write_parquet(folder / f"{table}{SEALED}", rows.cast(SCHEMAS[table]), streams)
+
+
+def from_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A table from dicts; columns that a row leaves out are null, unknown ones an error."""
+    schema = SCHEMAS[table]
+    for row in rows:
+        unknown = row.keys() - set(schema.names)
+        if unknown:
+            raise TableError(f"{table} has no column {', '.join(sorted(unknown))}")
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def read_folder(folder: Path) -> dict[str, pa.Table]:
+    """Every table of a run folder, sealed or not.
+
+    Raises:
+        TableError: for a damaged table; the message names the file and what to do.
+    """
+    tables: dict[str, list[pa.Table]] = {}
+    done: set[str] = set()
+    for path in sorted(folder.glob(f"*{SEALED}")):
+        sealed = _read_sealed(path)
+        tables[table_of(path)] = [sealed.rows]
+        done |= sealed.streams
+    for table, paths in _streams_of(folder).items():
+        parts = [salvage(path) for path in paths if path.name not in done]
+        tables.setdefault(table, []).extend(parts)
+    return {name: pa.concat_tables(parts) for name, parts in tables.items()}
+
+
+def _streams_of(folder: Path) -> dict[str, list[Path]]:
+    """The streams in a folder, by table."""
+    streams: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(f"*{STREAM}")):
+        streams.setdefault(table_of(path), []).append(path)
+    return streams
+
+
+def _read_sealed(path: Path) -> Sealed:
+    schema = schema_of(path)
+    try:
+        sealed = read_parquet(path)
+    except UNREADABLE as error:
+        raise damaged(path, error) from error
+    same_schema(path, sealed.rows.schema, schema)
+    return sealed

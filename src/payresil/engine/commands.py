@@ -1,0 +1,160 @@
+"""What each command of the command line does; every one returns the exit status."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import duckdb
+
+from payresil.core.registry import OpenSet, UnknownMember, checkers, faults, journeys, renderers
+from payresil.core.results import Exit, Verdict
+from payresil.core.run import Run, RunError
+from payresil.core.verdict_file import VERDICT_FILE, from_json
+from payresil.engine.explain import explain
+from payresil.engine.pipeline import judge_folder, open_run, prepare, run_plan, write_reports
+from payresil.engine.refusal import Refusal
+from payresil.engine.scenario_file import InvalidScenario
+from payresil.engine.system_file import list_flaws, load_system
+
+
+def run_scenarios(
+    paths: Sequence[Path], *, flaw: str | None, seed: int | None, backend: str, out: Path
+) -> int:
+    """Run scenario files one after another; the worst exit status of all."""
+    files = _scenario_files(paths)
+    # Every file is read before the first one runs: a typing error must not cost a night.
+    plans = [prepare(file, flaw=flaw, seed=seed, backend=backend, out=out) for file in files]
+    verdicts = []
+    for file, _ in zip(files, plans, strict=True):
+        plan = prepare(file, flaw=flaw, seed=seed, backend=backend, out=out)
+        for warning in plan.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        verdict = run_plan(plan)
+        verdicts.append(verdict)
+        click.echo(_text(plan.folder, verdict))
+        click.echo(f"report: {plan.folder / 'report.html'}")
+        if verdict.exit_status == Exit.INTERRUPTED:
+            break
+    if len(verdicts) > 1:
+        click.echo(renderers.get("summary").call(verdicts))
+    return worst_status([verdict.exit_status for verdict in verdicts])
+
+
+def worst_status(statuses: Sequence[int]) -> int:
+    """One exit status for several runs: fail before broken before interrupted before the rest."""
+    order = [Exit.FAIL, Exit.BROKEN, Exit.INTERRUPTED, Exit.INCONCLUSIVE, Exit.PASS]
+    return min(statuses, key=order.index)
+
+
+def check_run(folder: Path) -> int:
+    """Judge a recorded run again."""
+    verdict = judge_folder(folder)
+    click.echo(_text(folder, verdict))
+    return verdict.exit_status
+
+
+def report_run(folder: Path, formats: Sequence[str]) -> int:
+    """Render reports of a recorded run: to stdout if one is named, else the files again."""
+    run, _ = open_run(folder)
+    try:
+        verdict = from_json((folder / VERDICT_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        verdict = judge_folder(folder)
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            f"{folder / VERDICT_FILE} cannot be read ({error}); `payresil check {folder}` "
+            "judges the run again"
+        ) from error
+    if not formats:
+        write_reports(run, verdict)
+        click.echo(f"report: {folder / 'report.html'}")
+        return Exit.PASS
+    for name in formats:
+        try:
+            click.echo(renderers.get(name).call(run, verdict))
+        except UnknownMember as error:
+            raise Refusal(str(error)) from error
+    return Exit.PASS
+
+
+def sql_run(folder: Path, query: str, form: str) -> int:
+    """Answer one query over a run's tables; nothing outside the run can be reached."""
+    try:
+        run = Run.open(folder)
+        cursor = run.sql.execute(query)
+    except RunError as error:
+        raise Refusal(str(error)) from error
+    except duckdb.Error as error:
+        raise Refusal(f"the query fails: {error}") from error
+    columns = [column[0] for column in cursor.description or ()]
+    rows = cursor.fetchall()
+    if form == "json":
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
+    elif form == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        click.echo(_table(columns, rows))
+    return Exit.PASS
+
+
+def explain_scenario(path: Path, *, flaw: str | None, seed: int | None) -> int:
+    """Print the plan of a scenario."""
+    plan = prepare(path, flaw=flaw, seed=seed)
+    click.echo(explain(plan.scenario, plan.system, plan.topology))
+    return Exit.PASS
+
+
+def list_members(what: str, system: str) -> int:
+    """List what scenarios can name."""
+    if what == "flaws":
+        try:
+            named = list_flaws(load_system(system))
+        except InvalidScenario as error:
+            raise Refusal(str(error)) from error
+        lines = sorted(named.items())
+    else:
+        sets: dict[str, OpenSet] = {"faults": faults, "checkers": checkers, "journeys": journeys}
+        lines = [(member.name, member.claim) for member in sets[what].members()]
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, claim in lines:
+        click.echo(f"{name:<{width}}  {claim}")
+    return Exit.PASS
+
+
+def _scenario_files(paths: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.glob("*.yaml"))
+            if not found:
+                raise Refusal(f"{path}: there is no scenario (*.yaml) in this folder")
+            files.extend(found)
+        else:
+            files.append(path)
+    return files
+
+
+def _text(folder: Path, verdict: Verdict) -> str:
+    run, _ = open_run(folder)
+    text: str = renderers.get("text").call(run, verdict)
+    return text.rstrip()
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    cells = [
+        list(columns),
+        *[["" if value is None else str(value) for value in row] for row in rows],
+    ]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join([*lines, f"({len(rows)} rows)"])

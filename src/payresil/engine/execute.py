@@ -1,0 +1,160 @@
+"""RUN, the only step that touches the world: a scenario in, a sealed run folder out."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from payresil.core.protocols import Assembly, Environment, EnvironmentBroke, Launcher
+from payresil.core.registry import backends, faults
+from payresil.core.tables import seal
+from payresil.engine.closing import close_books
+from payresil.engine.journal import Journal
+from payresil.engine.phases import Phases
+from payresil.engine.progress import Progress
+from payresil.engine.run_file import write_run_file
+from payresil.engine.run_plan import RunPlan
+from payresil.engine.sampling import Sampler
+from payresil.engine.sown import sow
+from payresil.engine.stopping import Stop
+from payresil.engine.timeline import Timeline
+from payresil.engine.traffic import Traffic
+
+#: From "the system is up" to the first arrival: time for the generators to read their orders.
+_LEAD_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """What every step of a run writes to."""
+
+    plan: RunPlan
+    assembly: Assembly
+    journal: Journal
+    phases: Phases
+    progress: Progress
+    stop: Stop
+
+
+def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -> None:
+    """Run the plan. Whatever happens, the folder is left sealed and says what happened.
+
+    What broke is in the events table (kind ``harness``), not raised.
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / "logs").mkdir(exist_ok=True)
+    journal = Journal(plan.folder)
+    phases = Phases(journal, progress.phase)
+    with _scratch() as work:
+        assembly = Assembly(
+            run=secrets.token_hex(4),
+            system=plan.system,
+            topology=plan.topology,
+            secrets=sow(),
+            seed=plan.scenario.seed,
+            flaw=plan.scenario.system.flaw,
+            work=work,
+            logs=plan.folder / "logs",
+            on_event=journal.write,
+        )
+        recording = _Recording(plan, assembly, journal, phases, progress, stop)
+        try:
+            _run(recording, launcher)
+        except EnvironmentBroke as error:
+            journal.write("harness", "environment", "broken", error=str(error))
+        except KeyboardInterrupt:
+            stop.ask()
+        finally:
+            _finish(recording)
+
+
+def _finish(recording: _Recording) -> None:
+    if recording.stop():
+        recording.journal.write("harness", "harness", "interrupted")
+    recording.phases.end()
+    recording.journal.close()
+    write_run_file(recording.plan, recording.assembly, recording.journal)
+    seal(recording.plan.folder)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that other users may pass through (the database runs as one) but not list."""
+    work = Path(tempfile.mkdtemp(prefix="payresil-"))
+    work.chmod(0o711)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(recording: _Recording, launcher: Launcher) -> None:
+    plan, phases = recording.plan, recording.phases
+    with ExitStack() as stack:
+        # Generators take seconds of CPU to import: they start first and wait for orders.
+        traffic = stack.enter_context(Traffic.started(recording.assembly, plan.folder, launcher))
+        phases.enter("up")
+        start = backends.get(plan.backend).call
+        environment: Environment = stack.enter_context(start(recording.assembly, launcher))
+        stack.callback(phases.enter, "down")
+        _check_capabilities(plan, environment)
+        zero_ns = time.monotonic_ns() + int((_LEAD_S + float(plan.scenario.workload.warm_up)) * 1e9)
+        phases.enter("warm-up")
+        recording.journal.set_zero(zero_ns)
+        write_run_file(plan, recording.assembly, recording.journal, environment)
+        sampler = Sampler(plan.folder, environment.endpoints.metrics, zero_ns)
+        stack.callback(sampler.close)
+        _customers(recording, environment, traffic, zero_ns)
+        close_books(
+            recording.plan,
+            recording.assembly,
+            environment,
+            traffic,
+            recording.journal,
+            phases,
+            recording.stop,
+        )
+
+
+def _check_capabilities(plan: RunPlan, environment: Environment) -> None:
+    """Say before the first customer comes what this environment cannot do."""
+    for step in plan.scenario.faults:
+        lacking = set(faults.get(step.fault).traits["needs"]) - environment.capabilities
+        if lacking:
+            raise EnvironmentBroke(
+                f"fault {step.id} needs {', '.join(sorted(lacking))}, which the backend "
+                f"{plan.backend} does not offer"
+            )
+
+
+def _customers(
+    recording: _Recording, environment: Environment, traffic: Traffic, zero_ns: int
+) -> None:
+    """Warm-up, steady, faults, recovery; ends when no new customer arrives and all are answered."""
+    scenario, phases = recording.plan.scenario, recording.phases
+    timeline = Timeline(environment, scenario.faults, recording.journal, phases)
+    end_s = float(scenario.workload.duration)
+
+    def tick() -> None:
+        environment.check()
+        traffic.check()
+        left_s = end_s - (time.monotonic_ns() - zero_ns) / 1e9
+        recording.progress.tick(timeline.active, left_s)
+
+    def wait_until(at_s: float) -> bool:
+        return recording.stop.wait_until(zero_ns + int(at_s * 1e9), tick)
+
+    traffic.go(recording.plan, environment.endpoints, zero_ns)
+    recording.progress.watch(traffic.attempts)
+    if wait_until(0.0):
+        phases.enter("steady")
+        if timeline.play(wait_until):
+            wait_until(end_s)
+    phases.enter("drain")
+    traffic.drain(early=recording.stop(), tick=tick)

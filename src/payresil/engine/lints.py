@@ -1,0 +1,186 @@
+"""Lints of the experiment itself: what is well written and still would prove nothing.
+
+Each rule is one function. A warning says what will be missing from the evidence; what cannot
+work on this system at all is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import get_args
+
+from payresil.core import registry
+from payresil.core.problems import InvalidScenario, Place, Problem, nearest, shown
+from payresil.core.scalars import selector_kind
+from payresil.core.scenario import FaultStep, Scenario
+from payresil.core.schema import Field, parameters_of
+from payresil.core.schemas import SCHEMAS
+from payresil.core.system import System
+from payresil.core.topology import Link, SelectorError, Topology
+from payresil.core.values import Duration
+from payresil.engine.sample_size import too_few
+
+#: Less traffic than this after the last heal shows no recovery.
+MIN_RECOVERY = Duration(5.0)
+#: Less traffic than this before the first fault is no baseline.
+MIN_STEADY = Duration(3.0)
+
+_DELAYS = ("latency", "delay")
+
+Warnings = Iterator[str]
+
+
+def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, ...]:
+    """Warnings about a scenario that is to run on this system.
+
+    Raises:
+        InvalidScenario: when a check or a fault needs what the system does not have.
+    """
+    problems = [*_missing_tables(scenario, system, topology), *_selectors(scenario, topology)]
+    if problems:
+        raise InvalidScenario(problems)
+    rules: tuple[Callable[[Scenario, System, Topology], Warnings], ...] = (
+        _outside_the_run,
+        _unused_links,
+        _nothing_tried_twice,
+        _no_time_out_notices,
+        _no_recovery,
+        _no_baseline,
+    )
+    found = [words for rule in rules for words in rule(scenario, system, topology)]
+    return (*found, *too_few(scenario))
+
+
+def _missing_tables(scenario: Scenario, system: System, topology: Topology) -> Iterator[Problem]:
+    books = [name for name in SCHEMAS if name.startswith("books_") and name not in system.books]
+    replicated = any(x.source.role == x.target.role == "db" for x in topology.links)
+    regions = len({node.region for node in topology.nodes if node.region is not None})
+    lacking = {name: f"the table {name} under `books` in the system file" for name in books}
+    if not replicated:
+        lacking["replication"] = "a topology with a replicated database"
+    if regions < 2:
+        lacking["regions"] = "a topology of several regions"
+    known = {*SCHEMAS, "replication", "regions"}
+    for step in scenario.checks:
+        for need in registry.checkers.get(step.checker).traits.get("needs", ()):
+            where, read = Place.parse(step.where), f"{step.checker} on {system.name}"
+            if need in lacking:
+                yield Problem(where, read, lacking[need])
+            elif need not in known:
+                words = f"a check whose needs are tables, not {need!r}"
+                yield Problem(where, read, words, nearest(need, known))
+
+
+def _selectors(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
+    for step, kind, text in _all_selectors(scenario):
+        try:
+            (topology.select_links if kind == "link" else topology.select_nodes)(text)
+        except SelectorError:
+            found = topology.links if kind == "link" else topology.nodes
+            names = sorted({_short(str(one)) for one in found})
+            words = f"a {kind} of this topology: {', '.join(names)}"
+            yield Problem(Place.parse(step.where), shown(text), words, nearest(text, names))
+
+
+def _short(name: str) -> str:
+    """A name without region and number, as selectors are mostly written."""
+    ends = [end.rsplit("/", 1)[-1].split(".")[0] for end in name.split("->")]
+    return "->".join(ends)
+
+
+def _all_selectors(scenario: Scenario) -> Iterator[tuple[FaultStep, str, str]]:
+    for step in scenario.faults:
+        for field in parameters_of(registry.faults.get(step.fault).call):
+            value = step.parameters.get(field.name)
+            kind = _kind(field)
+            if kind is not None and value is not None:
+                texts = [value] if isinstance(value, str) else value
+                yield from ((step, kind, text) for text in texts)
+
+
+def _kind(field: Field) -> str | None:
+    """``node`` or ``link`` where the parameter, or each item of it, is a selector."""
+    kinds = (selector_kind(each) for each in (field.annotation, *get_args(field.annotation)))
+    return next((kind for kind in kinds if kind is not None), None)
+
+
+def _outside_the_run(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    end = scenario.workload.duration
+    for step in scenario.faults:
+        if step.at >= end:
+            yield f"{step.where}: {step.id} starts at {step.at}, after the last customer ({end})"
+        elif step.duration > end:
+            yield f"{step.where}: {step.id} lasts {step.duration}, longer than the run ({end})"
+        elif step.at + step.duration > end:
+            last = Duration(step.at + step.duration)
+            yield f"{step.where}: {step.id} goes on until {last}, beyond the last customer ({end})"
+
+
+def _unused_links(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    for step, kind, text in _all_selectors(scenario):
+        if kind == "link" and not any(_used(x, system) for x in topology.select_links(text)):
+            yield f"{step.where}: no traffic uses {text}, so {step.id} cannot bite"
+
+
+def _used(link: Link, system: System) -> bool:
+    """Whether payments make traffic on a link: all but webhooks that nobody listens to."""
+    return link.source.role != "psp" or system.webhook_path is not None
+
+
+def _nothing_tried_twice(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    journeys = [registry.journeys.get(name) for name in scenario.workload.journeys]
+    if any(member.traits.get("retries") for member in journeys):
+        return
+    for step in scenario.checks:
+        if step.checker == "idempotency":
+            names = ", ".join(member.name for member in journeys)
+            yield f"{step.where}: idempotency is checked, but no customer tries again ({names})"
+
+
+def _no_time_out_notices(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    delays = [
+        (
+            Duration(sum(float(step.parameters.get(name) or 0) for name in (*_DELAYS, "jitter"))),
+            step,
+        )
+        for step in scenario.faults
+        if any(isinstance(step.parameters.get(name), Duration) for name in _DELAYS)
+    ]
+    if not delays:
+        return
+    longest, step = max(delays, key=lambda pair: pair[0])
+    if scenario.workload.timeout > longest:
+        yield (
+            f"{step.where}: customers wait {scenario.workload.timeout} for an answer, longer than "
+            f"every injected delay (at most {longest}): no time-out of theirs is put to the test"
+        )
+
+
+def _no_recovery(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    end = scenario.workload.duration
+    healing = [step for step in scenario.faults if step.at < end]
+    if not healing:
+        return
+    last = max(healing, key=lambda step: step.at + step.duration)
+    left = float(end) - float(last.at) - float(last.duration)
+    if left < MIN_RECOVERY:
+        yield (
+            f"{last.where}: {Duration(max(left, 0.0))} of traffic are left after {last.id} heals, "
+            f"too little to see a recovery (at least {MIN_RECOVERY})"
+        )
+
+
+def _no_baseline(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    if not scenario.faults:
+        return
+    first = min(scenario.faults, key=lambda step: step.at)
+    objectives = [
+        step.checker
+        for step in scenario.checks
+        if registry.checkers.get(step.checker).traits.get("kind") == "objective"
+    ]
+    if objectives and first.at < MIN_STEADY:
+        yield (
+            f"{first.where}: {first.id} starts at {first.at}, so {', '.join(objectives)} have no "
+            f"steady phase to compare with (at least {MIN_STEADY})"
+        )

@@ -1,0 +1,131 @@
+"""scenario → run → verdict → reports: the whole path, each step a function of the one before."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from payresil.backends.launcher import Supervisor
+from payresil.core.protocols import EnvironmentBroke
+from payresil.core.registry import renderers
+from payresil.core.results import Verdict
+from payresil.core.run import Run, RunError
+from payresil.core.scenario import Scenario
+from payresil.core.verdict_file import VERDICT_FILE, to_json
+from payresil.engine.execute import execute
+from payresil.engine.judge import judge
+from payresil.engine.lints import lint
+from payresil.engine.progress import Progress
+from payresil.engine.refusal import Refusal
+from payresil.engine.run_plan import RunPlan
+from payresil.engine.scenario_file import InvalidScenario, dump_scenario, load_scenario
+from payresil.engine.stopping import Stop, on_signals
+from payresil.engine.system_file import default_topology, load_system
+
+SCENARIO_FILE = "scenario.yaml"
+
+
+def prepare(
+    path: Path,
+    *,
+    flaw: str | None = None,
+    seed: int | None = None,
+    backend: str = "process",
+    out: Path = Path("reports"),
+) -> RunPlan:
+    """Load a scenario and resolve everything it names.
+
+    Raises:
+        Refusal: with every problem of the file, each with its place.
+    """
+    try:
+        scenario = load_scenario(path, flaw=flaw, seed=seed)
+        system = load_system(scenario.system.name)
+        topology = default_topology(system)
+        warnings = lint(scenario, system, topology)
+    except InvalidScenario as error:
+        raise Refusal(str(error)) from error
+    return RunPlan(
+        scenario, system, topology, backend, _new_folder(out / scenario.name), tuple(warnings)
+    )
+
+
+def run_plan(plan: RunPlan, stop: Stop | None = None) -> Verdict:
+    """Execute, judge, render. The folder of the plan holds everything afterwards."""
+    _write_scenario(plan)
+    stop = stop or Stop()
+    with on_signals(stop), Progress(plan.scenario.name) as progress:
+        try:
+            with Supervisor.started() as launcher:
+                execute(plan, launcher, progress, stop)
+        except EnvironmentBroke as error:  # not even the supervisor could be started
+            raise Refusal(str(error)) from error
+    return judge_folder(plan.folder)
+
+
+def judge_folder(folder: Path) -> Verdict:
+    """Judge a run from its folder alone and write every report into it.
+
+    Raises:
+        Refusal: when the folder is no run or is damaged.
+    """
+    run, scenario = open_run(folder)
+    verdict = judge(run, scenario)
+    _write(folder / VERDICT_FILE, to_json(verdict))
+    write_reports(run, verdict)
+    return verdict
+
+
+def open_run(folder: Path) -> tuple[Run, Scenario]:
+    """A recorded run and the scenario it ran.
+
+    Raises:
+        Refusal: when the folder is no run or is damaged.
+    """
+    try:
+        return Run.open(folder), load_scenario(folder / SCENARIO_FILE, recorded=True)
+    except (RunError, InvalidScenario) as error:
+        raise Refusal(str(error)) from error
+
+
+def write_reports(run: Run, verdict: Verdict, names: Iterable[str] | None = None) -> None:
+    """Render into the run folder every report that has a file."""
+    if run.folder is None:
+        raise ValueError("a run without a folder has nowhere to put its reports")
+    for member in renderers.members():
+        file = member.traits["file"]
+        if file is not None and (names is None or member.name in names):
+            _write(run.folder / file, member.call(run, verdict))
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(path)
+
+
+def _write_scenario(plan: RunPlan) -> None:
+    try:
+        plan.folder.mkdir(parents=True)
+        _write(plan.folder / SCENARIO_FILE, dump_scenario(plan.scenario))
+        _point_latest(plan.folder)
+    except OSError as error:
+        raise Refusal(f"cannot write the run folder: {error}; choose another with --out") from error
+
+
+def _point_latest(folder: Path) -> None:
+    draft = folder.parent / ".latest"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(folder.name)
+    os.replace(draft, folder.parent / "latest")
+
+
+def _new_folder(parent: Path) -> Path:
+    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder, n = parent / name, 1
+    while folder.exists():
+        n += 1
+        folder = parent / f"{name}-{n}"
+    return folder

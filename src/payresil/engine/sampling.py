@@ -1,0 +1,69 @@
+"""Metrics of every node, scraped once a second into the samples table."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from payresil.core.tables import Recorder
+
+_TIMEOUT_S = 0.8
+
+
+class Sampler:
+    """Scrapes until stopped. A node that does not answer leaves the sample ``up`` = 0."""
+
+    def __init__(
+        self, folder: Path, targets: Mapping[str, str], zero_mono_ns: int, period_s: float = 1.0
+    ) -> None:
+        """`targets` is node → URL of its metrics in Prometheus text format."""
+        self._recorder = Recorder(folder, "samples")
+        self._targets = dict(targets)
+        self._zero_ns = zero_mono_ns
+        self._period_s = period_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy for the web must not get between us
+            while not self._stop.wait(self._period_s):
+                for node, url in self._targets.items():
+                    self._scrape(session, node, url)
+                self._recorder.flush()
+
+    def _scrape(self, session: requests.Session, node: str, url: str) -> None:
+        at_ns = time.monotonic_ns() - self._zero_ns
+        try:
+            answer = session.get(url, timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            rows = list(_rows(at_ns, node, answer.text))
+        except (requests.RequestException, ValueError):
+            self._recorder.append((at_ns, node, "up", "", 0.0))
+            return
+        self._recorder.extend([(at_ns, node, "up", "", 1.0), *rows])
+
+    def close(self) -> None:
+        """Stop scraping and end the table."""
+        self._stop.set()
+        self._thread.join()
+        self._recorder.close()
+
+
+def _rows(at_ns: int, node: str, text: str) -> list[tuple[int, str, str, str, float]]:
+    return [
+        (at_ns, node, sample.name, _labels(sample.labels), sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.endswith(("_bucket", "_created"))
+    ]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))

@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM: the first asks for an orderly end, the second for an immediate one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Whether the run is to end early. `wait` returns as soon as it is."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> bool:
+        """True once an end was asked for."""
+        return self._event.is_set()
+
+    def ask(self) -> None:
+        """Ask for an orderly end."""
+        self._event.set()
+
+    def wait_until(self, mono_ns: int, tick: Callable[[], None], every_s: float = 0.25) -> bool:
+        """Wait for a point on the monotonic clock, calling `tick` meanwhile; False when stopped."""
+        while not self._event.is_set():
+            left_s = (mono_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return True
+            tick()
+            self._event.wait(min(left_s, every_s))
+        return False
+
+
+@contextmanager
+def on_signals(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM ask `stop`; once asked, the next one raises KeyboardInterrupt."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop():
+            raise KeyboardInterrupt
+        stop.ask()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the caller's: only the main thread may take them
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

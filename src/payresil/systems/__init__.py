@@ -1,0 +1,1 @@
+"""System files that come with payresil: one YAML file a system."""

@@ -1,0 +1,1 @@
+"""Customers: journeys, the load generator and the prober, each in a process of its own."""

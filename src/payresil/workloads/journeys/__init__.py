@@ -1,0 +1,1 @@
+"""Journeys: what one customer does, one file each."""

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from payresil.core.system import System
+from payresil.engine.scenario_file import InvalidScenario
+from payresil.engine.system_file import (
+    default_topology,
+    list_flaws,
+    load_system,
+    system_names,
+    system_path,
+)
+
+GOOD = """\
+name: mine
+reference_field: order
+service:
+  command: [./serve, --port, "{port}"]
+  environment: {DB: "{database_url}"}
+  ready: /ready
+  instances: 3
+api:
+  headers: {Authorization: "Bearer {api_token}"}
+  final: {paid: succeeded, refused: declined}
+  pending: [open]
+  operations:
+    create:
+      request: POST /pay
+      body: {order: "{intent}", amount: {minor: "{amount_minor}", currency: "{currency}"}}
+    read: {request: "GET /pay/{payment}"}
+settle: {request: GET /in-flight, zero: [open]}
+reconcile: {request: POST /reconcile, headers: {Authorization: "Bearer {admin_token}"}}
+books:
+  books_payments: select 1
+"""
+
+
+def refused(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidScenario) as caught:
+        load_system(path)
+    return [line.removeprefix(f"{path}:") for line in str(caught.value).splitlines()]
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> System:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    return load_system(path)
+
+
+def test_the_reference_service_is_described_by_its_file() -> None:
+    system = load_system("refpay")
+    assert "refpay" in system_names()
+    assert system.name == "refpay"
+    assert system.service.instances == 2
+    assert system.api.operations["create"].body["amount_minor"] == "{amount_minor}"
+    assert system.settle is not None
+    assert system.reconcile is not None
+    assert system.api.certain == (400, 401, 403, 404, 422)
+    assert system.service.list_flaws[-1] == "--list-flaws"
+
+
+def test_a_system_of_the_users(mine: System) -> None:
+    assert mine.service.command == ("./serve", "--port", "{port}")
+    assert mine.api.operations["create"].body == {
+        "order": "{intent}",
+        "amount": {"minor": "{amount_minor}", "currency": "{currency}"},
+    }
+    assert mine.api.key_header == "Idempotency-Key"
+    assert list_flaws(mine) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("name: mine", "name: My System", "1:7: read 'My System', expected lower-case letters"),
+        ("command: [./serve", "comand: [./serve", "4:3: read the key 'comand', expected one of"),
+        ("{port}", "{prt}", "4:12: read {prt}, expected one of {python}, {host}, {port}"),
+        ("{database_url}", "{database}", "5:21: read {database}, expected one of"),
+        ('"{port}"', "{port}", "4:30: read a mapping, expected text"),
+        ("ready: /ready", "ready: ready", "6:10: read 'ready', expected a path such as /readyz"),
+        ("instances: 3", "instances: 0", "7:14: read 0, expected 1 to 64 instances"),
+        ("instances: 3", "instances: three", "7:14: read 'three', expected a whole number"),
+        ("{api_token}", "{admin_token}", "9:12: read {admin_token}, expected one of {intent}"),
+        ("paid: succeeded", "paid: succeded", "10:17: read 'succeded', expected one of processi"),
+        ("pending: [open]", "pending: [paid]", "11:12: read 'paid', expected a state that is not"),
+        ("POST /pay\n", "PAY /pay\n", "14:16: read 'PAY /pay', expected a method and a path"),
+        ("{intent}", "{itent}", "15:13: read {itent}, expected one of {intent}, {payment}"),
+        ('"{amount_minor}"', "{amount_minor}", "15:13: read {amount_minor} without quotes, expec"),
+        ("    read: {", "    reed: {", "16:5: read the key 'reed', expected one of the keys crea"),
+        ("zero: [open]", "zero: []", "17:9: read no counters, expected zero, the counters to"),
+        ("GET /in-flight", '"GET /{intent}"', "17:19: read {intent}, expected no placeholders"),
+        ("{admin_token}", "{control}", "18:48: read {control}, expected one of {api_token}, {ad"),
+        ("books_payments", "payments", "20:3: read the key 'payments', expected one of the keys"),
+    ],
+)
+def test_each_mistake_is_located(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    (found,) = refused(tmp_path, GOOD.replace(old, new, 1))
+    assert found.startswith(problem)
+
+
+def test_the_nearest_name_is_offered(tmp_path: Path) -> None:
+    text = GOOD.replace("{port}", "{prt}").replace("books_payments", "payments")
+    port, books = refused(tmp_path, text)
+    assert port.endswith("(did you mean {port}?)")
+    assert books.endswith("(did you mean books_payments?)")
+
+
+@pytest.mark.parametrize("name", ["refpai", "nowhere/mine.yaml", "", "..", "refpay.yaml"])
+def test_a_system_that_is_not_there(name: str) -> None:
+    with pytest.raises(InvalidScenario, match=r"system: read .* expected a system \(refpay"):
+        load_system(name)
+
+
+def test_names_cannot_leave_the_folder_of_systems() -> None:
+    assert system_path("../systems/refpay") is None
+    assert system_path("refpay") is not None
+
+
+def test_one_region_of_nodes_with_a_link_between_all_that_talk(mine: System) -> None:
+    topology = default_topology(mine)
+    assert [str(node) for node in topology.nodes] == [
+        "customers", "router", "a/lb", "a/service.1", "a/service.2", "a/service.3", "a/db", "psp",
+    ]  # fmt: skip
+    assert len(topology.links) == len(set(topology.links)) == 3 + 3 * 3
+    for selector, count in {
+        "customers->router": 1,
+        "router->lb": 1,
+        "lb->service": 3,
+        "service->db": 3,
+        "service->psp": 3,
+        "service.2->psp": 1,
+        "psp->router": 1,
+    }.items():
+        assert len(topology.select_links(selector)) == count
+    ends = {end for link in topology.links for end in (link.source, link.target)}
+    assert ends == set(topology.nodes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from payresil.engine.pipeline import judge_folder, open_run, prepare, run_plan, 
 from payresil.engine.refusal import Refusal
 from payresil.engine.scenario_file import InvalidScenario
 from payresil.engine.system_file import list_flaws, load_system
+from payresil.render.summary import summary
+from payresil.render.text import text
 
 
 def run_scenarios(
@@ -37,11 +40,10 @@ def run_scenarios(
         verdict = run_plan(plan)
         verdicts.append(verdict)
         click.echo(_text(plan.folder, verdict))
-        click.echo(f"report: {plan.folder / 'report.html'}")
         if verdict.exit_status == Exit.INTERRUPTED:
             break
     if len(verdicts) > 1:
-        click.echo(renderers.get("summary").call(verdicts))
+        click.echo(summary(verdicts))
     return worst_status([verdict.exit_status for verdict in verdicts])
 
 
@@ -143,8 +145,9 @@ def _scenario_files(paths: Sequence[Path]) -> list[Path]:
 
 def _text(folder: Path, verdict: Verdict) -> str:
     run, _ = open_run(folder)
-    text: str = renderers.get("text").call(run, verdict)
-    return text.rstrip()
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    rendered: str = text(run, verdict, colour=colour)
+    return rendered.rstrip()
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from payresil.backends.launcher import Supervisor
 from payresil.core.protocols import EnvironmentBroke
-from payresil.core.registry import renderers
+from payresil.core.registry import UnknownMember, backends, renderers
 from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.scenario import Scenario
-from payresil.core.verdict_file import VERDICT_FILE, to_json
 from payresil.engine.execute import execute
 from payresil.engine.judge import judge
 from payresil.engine.lints import lint
@@ -41,14 +40,21 @@ def prepare(
         Refusal: with every problem of the file, each with its place.
     """
     try:
+        backends.get(backend)
         scenario = load_scenario(path, flaw=flaw, seed=seed)
         system = load_system(scenario.system.name)
         topology = default_topology(system)
         warnings = lint(scenario, system, topology)
-    except InvalidScenario as error:
+    except (InvalidScenario, UnknownMember) as error:
         raise Refusal(str(error)) from error
     return RunPlan(
-        scenario, system, topology, backend, _new_folder(out / scenario.name), tuple(warnings)
+        scenario=scenario,
+        system=system,
+        topology=topology,
+        backend=backend,
+        folder=_new_folder(out / scenario.name),
+        source=path,
+        warnings=tuple(warnings),
     )
 
 
@@ -73,7 +79,6 @@ def judge_folder(folder: Path) -> Verdict:
     """
     run, scenario = open_run(folder)
     verdict = judge(run, scenario)
-    _write(folder / VERDICT_FILE, to_json(verdict))
     write_reports(run, verdict)
     return verdict
 

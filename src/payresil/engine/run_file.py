@@ -37,6 +37,7 @@ def write_run_file(
     content = {
         "run": assembly.run,
         "scenario": scenario.name,
+        "scenario_file": str(plan.source),
         "claim": scenario.claim,
         "seed": scenario.seed,
         "system": plan.system.name,

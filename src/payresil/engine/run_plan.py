@@ -19,5 +19,6 @@ class RunPlan:
     topology: Topology
     backend: str
     folder: Path
+    source: Path  # the scenario file, as the user named it
     warnings: tuple[str, ...] = ()
     imports: tuple[Path, ...] = ()  # files of the user, for the processes that need them

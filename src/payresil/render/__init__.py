@@ -1,0 +1,1 @@
+"""Renderers: a verdict as text, JSON, JUnit or HTML."""

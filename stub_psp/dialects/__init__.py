@@ -1,0 +1,1 @@
+"""How PSPs look from outside. One folder a PSP; the engine knows none of them."""

@@ -1,0 +1,1 @@
+"""Telling endpoints what happened, until they have heard it."""

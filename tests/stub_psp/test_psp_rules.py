@@ -1,0 +1,288 @@
+"""Fault rules: what they mean, which requests they touch, and what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stub_psp.dialects.stripe import StripeDialect
+from stub_psp.faults import Faults
+from stub_psp.lease import Lease
+from stub_psp.rules import Point, RuleBook, RuleError
+from stub_psp.rules.book import draw
+from stub_psp.rules.spec import parse
+from stub_psp.store import Store
+
+ENDPOINTS = StripeDialect().endpoints
+LOSE = {"point": "after_commit_lost", "action": {"how": "reset"}}
+
+
+def rule(**fields):
+    return parse({**LOSE, **fields}, "rule-1", ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ([], "expected an object"),
+        ({}, "needs a point"),
+        ({**LOSE, "shar": 1}, "did you mean 'share'"),
+        ({**LOSE, "share": 0}, "above 0"),
+        ({**LOSE, "share": 1.5}, "up to 1"),
+        ({**LOSE, "share": True}, "expected a number"),
+        ({**LOSE, "count": 0}, "count"),
+        ({**LOSE, "id": ""}, "id"),
+        ({**LOSE, "point": "after_comit_lost"}, "did you mean 'after_commit_lost'"),
+        ({**LOSE, "match": {"endpont": "x"}}, "did you mean 'endpoint'"),
+        ({**LOSE, "match": {"endpoint": "payment_intent.create"}}, "'payment_intents.create'"),
+        ({**LOSE, "match": {"endpoint": "payments.*"}}, "did you mean 'payment_intents."),
+        ({**LOSE, "match": {"nth": 0}}, "match.nth"),
+        ({**LOSE, "match": {"reference": 5}}, "match.reference"),
+        ({**LOSE, "action": {"how": "rest"}}, "did you mean 'reset'"),
+        ({**LOSE, "action": {}}, "action.how"),
+        ({**LOSE, "action": {"how": "status"}}, "status at after_commit_lost"),
+        ({**LOSE, "action": {"how": "hang"}}, "hang_ms is missing"),
+        ({**LOSE, "action": {"how": "reset", "hang_ms": 5}}, "means nothing with how: reset"),
+        ({**LOSE, "action": {"how": "hang", "hang_ms": -1}}, "action.hang_ms"),
+        ({"point": "before_commit", "action": {"how": "status", "status": 200}}, "400 to 599"),
+        ({"point": "before_commit", "action": {"how": "status", "store": True}}, "stored"),
+        ({"point": "after_commit_wrong", "action": {"how": "hang", "hang_ms": 1}}, "expected"),
+    ],
+)
+def test_a_rule_that_cannot_bite_as_meant_is_an_error(raw, says):
+    with pytest.raises(RuleError, match=says):
+        parse(raw, "rule-1", ENDPOINTS)
+
+
+def test_an_endpoint_that_exists_but_is_never_called_is_fine():
+    assert rule(match={"endpoint": "webhook_endpoints.delete"}).match.endpoint
+
+
+@pytest.mark.parametrize(
+    ("match", "covers"),
+    [
+        ({}, True),
+        ({"endpoint": "payment_intents.create"}, True),
+        ({"endpoint": "payment_intents.*"}, True),
+        ({"endpoint": "*"}, True),
+        ({"endpoint": "payment_intents.confirm"}, False),
+        ({"endpoint": "refunds.*"}, False),
+        ({"reference": "r-1"}, True),
+        ({"reference": "r-2"}, False),
+        ({"key": "k"}, True),
+        ({"key": "l"}, False),
+        ({"endpoint": "refunds.*", "reference": "r-1"}, False),
+    ],
+)
+def test_match(match, covers):
+    assert rule(match=match).covers("payment_intents.create", "r-1", "k") is covers
+
+
+def book_of(*rules, seed=7):
+    book = RuleBook(seed)
+    for one in rules:
+        book.add(one)
+    return book
+
+
+def hits(book, references):
+    """Which requests, as (reference, its how manyeth), the book touches."""
+    nth: dict[str, int] = {}
+    touched = set()
+    for reference in references:
+        nth[reference] = nth.get(reference, 0) + 1
+        acting, _ = book.decide(Point.AFTER_COMMIT_LOST, "payment_intents.create", reference, None)
+        if acting:
+            touched.add((reference, nth[reference]))
+    return touched
+
+
+@given(order=st.randoms(use_true_random=False), share=st.floats(0.01, 1))
+@settings(max_examples=50, deadline=None)
+def test_a_share_does_not_depend_on_the_interleaving(order, share):
+    requests = [f"r-{n}" for n in range(40) for _ in range(3)]
+    mixed = list(requests)
+    order.shuffle(mixed)
+    assert hits(book_of(rule(share=share)), requests) == hits(book_of(rule(share=share)), mixed)
+
+
+def test_a_share_is_a_share():
+    touched = hits(book_of(rule(share=0.3)), [f"r-{n}" for n in range(5000)])
+    assert 1380 < len(touched) < 1620  # 0.3 within six standard errors, and the draw is fixed
+
+
+def test_seed_rule_and_repetition_change_the_draw():
+    draws = {
+        draw(seed, id_, subject, before)
+        for seed in (1, 2)
+        for id_ in ("a", "b")
+        for subject in ("x", "y")
+        for before in (0, 1)
+    }
+    assert len(draws) == 16
+
+
+def test_nth_counts_the_requests_of_each_reference():
+    touched = hits(book_of(rule(match={"nth": 2})), ["a", "b", "a", "a", "b"])
+    assert touched == {("a", 2), ("b", 2)}
+
+
+def test_count_is_the_most_that_are_touched():
+    assert hits(book_of(rule(count=2)), ["a", "b", "c"]) == {("a", 1), ("b", 1)}
+
+
+def test_the_first_rule_that_touches_acts_and_all_count_their_matches():
+    first, second = rule(id="one", count=1), rule(id="two")
+    book = book_of(first, second)
+    acting = [
+        book.decide(Point.AFTER_COMMIT_LOST, "refunds.create", "r", None)[0] for _ in range(2)
+    ]
+    assert acting == [first, second]
+    assert [(e.matched, e.hits) for e in book.entries()] == [(2, 1), (2, 1)]
+
+
+def test_other_points_are_left_alone():
+    assert book_of(rule()).decide(Point.BEFORE_COMMIT, "refunds.create", "r", None) == (None, [])
+
+
+def test_lost_means_committed_and_not_answered(desk):
+    desk.faults.add({**LOSE, "count": 1})
+    lost = desk.pay("k")
+    assert lost.how == "reset"
+    assert desk.count("charges") == 1
+    again = desk.pay("k")
+    assert (again.how, again.json["status"]) == ("send", "succeeded")
+    assert again.headers["idempotent-replayed"] == "true"
+    assert desk.count("charges") == 1
+
+
+def test_the_answer_to_a_replay_can_be_lost_as_well(desk):
+    desk.faults.add({**LOSE, "count": 2})
+    assert [desk.pay("k").how for _ in range(3)] == ["reset", "reset", "send"]
+    assert desk.count("charges") == 1
+
+
+def test_wrong_means_committed_and_answered_otherwise(desk):
+    desk.faults.add(
+        {"point": "after_commit_wrong", "count": 1, "action": {"how": "status", "status": 502}}
+    )
+    assert desk.pay("k").status == 502
+    assert desk.pay("k").json["status"] == "succeeded"
+    assert desk.count("charges") == 1
+
+
+@pytest.mark.parametrize("how", ["reset", "close", "status"])
+def test_before_means_that_nothing_happened(desk, how):
+    desk.faults.add({"point": "before_commit", "count": 1, "action": {"how": how}})
+    assert desk.pay("k").how == {"status": "send"}.get(how, how)
+    assert desk.count("charges") == desk.count("events") == desk.count("results") == 0
+    assert desk.pay("k").status == 200
+
+
+def test_hang_before_the_commit_holds_the_key_and_then_lets_it_go(desk, new_waits):
+    async def story():
+        desk.faults.add(
+            {"point": "before_commit", "count": 1, "action": {"how": "hang", "hang_ms": 1}}
+        )
+        waits = new_waits()
+        params = {"amount": 1000, "currency": "usd"}
+        held = asyncio.create_task(desk.send("POST", "payment_intents", params, "k", waits=waits))
+        await waits.held.wait()
+        meanwhile = await desk.send("POST", "payment_intents", params, "k")
+        waits.go_on.set()
+        return (
+            await held,
+            meanwhile,
+            await desk.send("POST", "payment_intents", params, "k"),
+        )
+
+    held, meanwhile, after = asyncio.run(story())
+    assert held.how == "close"
+    assert meanwhile.status == 409
+    assert after.status == 200
+    assert desk.count("intents") == 1
+
+
+def test_a_rule_by_reference_finds_requests_that_name_only_an_id(desk):
+    desk.faults.add({**LOSE, "match": {"reference": "r-9", "endpoint": "refunds.create"}})
+    one = desk.pay(reference="r-8").json["id"]
+    two = desk.pay(reference="r-9")
+    assert two.status == 200
+    assert desk("POST", "refunds", {"payment_intent": one}).how == "send"
+    assert desk("POST", "refunds", {"charge": two.json["latest_charge"]}).how == "reset"
+
+
+def test_reads_can_be_lost_too(desk):
+    intent = desk.pay().json["id"]
+    desk.faults.add({**LOSE, "match": {"endpoint": "payment_intents.retrieve"}})
+    assert desk("GET", f"payment_intents/{intent}").how == "reset"
+
+
+def test_what_fails_validation_is_not_touched(desk):
+    entry = desk.faults.add(LOSE)
+    assert desk("POST", "payment_intents", {"amount": "x"}).status == 400
+    assert entry.matched == 0
+
+
+def test_ids_of_rules_are_the_same_in_every_run_of_a_plan(desk):
+    assert [desk.faults.add(LOSE).rule.id for _ in range(3)] == ["rule-1", "rule-2", "rule-3"]
+    with pytest.raises(RuleError, match="taken"):
+        desk.faults.add({**LOSE, "id": "rule-2"})
+
+
+def test_counts_outlive_the_process(new_desk, tmp_path):
+    plan = [f"r-{n}" for n in random.Random(1).choices(range(5), k=40)]
+    whole = new_desk()
+    whole.faults.add({**LOSE, "share": 0.5})
+    expected = [whole.pay(reference=reference).how for reference in plan]
+
+    before = new_desk(tmp_path)
+    before.faults.add({**LOSE, "share": 0.5})
+    shown = [before.pay(reference=reference).how for reference in plan[:20]]
+    before.store.close()
+    after = new_desk(tmp_path)
+    shown += [after.pay(reference=reference).how for reference in plan[20:]]
+    assert shown == expected
+    (entry,) = after.faults.book.entries()
+    assert (entry.matched, entry.hits) == (40, expected.count("reset"))
+    assert len(after.faults.show(entry)["requests"]) == expected.count("reset")
+
+
+def test_a_lease_holds_until_its_time():
+    lease = Lease()
+    assert not lease.expired(10**18)
+    lease.renew(now_ns=0, ttl_ms=3000)
+    assert not lease.expired(2_999_999_999)
+    assert lease.expired(3_000_000_000)
+    lease.renew(now_ns=2_000_000_000, ttl_ms=3000)
+    assert not lease.expired(4_999_999_999)
+    lease.disarm()
+    assert not lease.expired(10**18)
+
+
+def test_rules_go_when_their_lease_runs_out(desk):
+    desk.faults.add(LOSE)
+    desk.faults.renew_lease(now_ns=0, ttl_ms=1000)
+    assert desk.faults.expire(999_999_999) is None
+    assert desk.faults.book.entries()
+    assert desk.faults.expire(1_000_000_000) == 1
+    assert desk.faults.book.entries() == []
+    assert desk.faults.expire(10**18) is None  # disarmed with them
+    assert desk.pay().how == "send"
+
+
+def test_a_lease_outlives_the_process(tmp_path):
+    store = Store(tmp_path)
+    faults = Faults(store, 0, ENDPOINTS)
+    faults.add(LOSE)
+    faults.renew_lease(now_ns=0, ttl_ms=1000)
+    store.close()
+    reopened = Store(tmp_path)
+    faults = Faults(reopened, 0, ENDPOINTS)
+    assert faults.expire(500_000_000) is None
+    assert faults.expire(2_000_000_000) == 1
+    reopened.close()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,28 +70,44 @@ def main() -> None:
     print(write("whole_run", __doc__ or "", figures))
 
 
-def _run(scenario: Path, out: Path) -> tuple[Run, int, int, dict[str, float]]:
-    """One run: its record, when it was started and ended (monotonic ns), CPU by part."""
+@dataclass(frozen=True)
+class _Measured:
+    run: Run
+    started_ns: int
+    cpu_s: dict[str, float]  # by part, from the start of the steady phase to the drain
+
+
+def _measure(scenario: Path, out: Path) -> _Measured:
     started_ns = time.monotonic_ns()
     process = subprocess.Popen(
         [sys.executable, "-m", "payresil.cli", "run", str(scenario), "--out", str(out)],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     watch = CpuWatch(process.pid)
-    stdout, stderr = process.communicate(timeout=300)
+    used: dict[str, float] = {}
+    said: list[str] = []
+    for line in process.stderr or ():
+        said.append(line)
+        phase = line.split()[-1]
+        if phase == "steady":
+            watch.mark()
+        elif phase == "drain":
+            watch.sample()
+            used = watch.since()
+    status = process.wait(timeout=60)
     watch.close()
-    if process.returncode not in (0, 1, 3):
-        raise SystemExit(f"the run broke with {process.returncode}:\n{stdout}\n{stderr}")
-    run = Run.open(next(out.glob("*/latest")).resolve())
-    return run, started_ns, time.monotonic_ns(), watch.since()
+    if status not in (0, 1, 3):
+        raise SystemExit(f"the run broke with {status}:\n{''.join(said)}")
+    return _Measured(Run.open(next(out.glob("*/latest")).resolve()), started_ns, used)
 
 
 def _start_and_end(folder: Path, n: int) -> dict[str, float]:
     scenario = folder / "short.yaml"
     scenario.write_text(_SHORT)
-    run, started_ns, _, _ = _run(scenario, folder / f"short-{n}")
+    measured = _measure(scenario, folder / f"short-{n}")
+    run, started_ns = measured.run, measured.started_ns
     zero_ns = int(run.meta["zero_mono_ns"])
     first_ns = run.one("select min(sent_ns) from attempts")
     drained_ns = run.one("select end_ns from phases where phase = 'drain'")
@@ -105,8 +122,9 @@ def _start_and_end(folder: Path, n: int) -> dict[str, float]:
 def _sustained(folder: Path) -> dict[str, Any]:
     scenario = folder / "steady.yaml"
     scenario.write_text(_STEADY)
-    run, _, _, cpu = _run(scenario, folder / "steady")
-    payments = run.one("select count(*) from intents where source = 'load'")
+    measured = _measure(scenario, folder / "steady")
+    run = measured.run
+    payments = run.one("select count(*) from intents where source = 'load' and due_ns >= 0")
     steady = "from intents where source = 'load' and due_ns >= 0 and outcome = 'ok'"
     latency = run.rows(f"select quantile_disc((ok_ns - due_ns) / 1e6, [0.5, 0.95, 0.99]) {steady}")[
         0
@@ -114,7 +132,10 @@ def _sustained(folder: Path) -> dict[str, Any]:
     late = run.rows(f"select quantile_disc((sent_ns - due_ns) / 1e6, [0.5, 0.99]) {steady}")[0][0]
     return {
         "payments": payments,
-        "ok": run.one("select count(*) from intents where source='load' and outcome='ok'"),
+        "attempts": run.one("select count(*) from attempts where source = 'load' and due_ns >= 0"),
+        "ok": run.one(
+            "select count(*) from intents where source='load' and due_ns >= 0 and outcome='ok'"
+        ),
         "payments_per_s": round(run.one(f"select count(*) {steady}") / _STEADY_S, 1),
         "latency_ms_p50": round(latency[0], 1),
         "latency_ms_p95": round(latency[1], 1),
@@ -122,7 +143,7 @@ def _sustained(folder: Path) -> dict[str, Any]:
         "lateness_ms_p50": round(late[0], 2),
         "lateness_ms_p99": round(late[1], 2),
         "cpu_ms_per_payment": {
-            part: round(seconds * 1000 / payments, 2) for part, seconds in cpu.items()
+            part: round(seconds * 1000 / payments, 2) for part, seconds in measured.cpu_s.items()
         },
     }
 

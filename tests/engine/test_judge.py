@@ -9,6 +9,7 @@ from payresil.core.registry import OpenSet
 from payresil.core.results import Doubt, Exit, Finding, Line, Measure, Outcome
 from payresil.core.run import Run
 from payresil.core.scenario import CheckStep, FaultStep, Scenario, SystemChoice, Workload
+from payresil.core.schemas import SCHEMAS
 from payresil.core.values import Duration, Rate, Share
 from payresil.core.verdict_file import from_json, to_json
 from payresil.engine import judge as judging
@@ -435,7 +436,9 @@ def test_judging_twice_says_the_same_and_the_file_holds_it(check, fault):
 )
 def test_no_checker_of_ours_passes_an_empty_run(name):
     given = {"rto": Duration(15.0)} if name == "recovery" else {}
-    for run in (Run.from_rows(), Run.from_rows({}, events=COMPLETE + INJECTED)):
+    nothing = {table: [] for table in SCHEMAS}
+    for tables in ({}, nothing, nothing | {"events": COMPLETE + INJECTED}):
+        run = Run.from_rows({}, **tables)
         result = judge(run, scenario(CheckStep(name, given))).checks[0]
         assert result.outcome is Outcome.INCONCLUSIVE, name
         assert result.claim.endswith(".")

@@ -1,0 +1,1 @@
+"""Checkers: one claim about a run each."""

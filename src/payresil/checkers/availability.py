@@ -1,0 +1,84 @@
+"""The share of customers who got an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from payresil.core.intervals import trials_to_show, wilson
+from payresil.core.registry import checker
+from payresil.core.results import Doubt, Finding, Measure, Result
+from payresil.core.run import Run
+from payresil.core.values import Share
+
+_DUE = """
+select count(*), count(*) filter (outcome = 'ok'), count(*) filter (outcome = 'unknown'),
+       count(*) filter (outcome = 'ok' and answer in ('succeeded', 'authorized'))
+from intents where source = 'load' and exists (
+  select 1 from phase_spans where phase = ? and due_ns >= start_ns
+    and (end_ns is null or due_ns < end_ns))
+"""
+
+
+@checker(kind="objective", needs=["attempts", "events"])
+def availability(
+    run: Run,
+    steady: Share | None = None,
+    faulted: Share | None = None,
+    recovering: Share | None = None,
+) -> Iterator[Result]:
+    """Customers get a final answer: of the payments due in a phase, the share that ends ok.
+
+    Counted by when a payment was due, whatever became of it; an unknown outcome is not ok, a
+    decline is. Warm-up and prober are left out. Judged by the 95 % interval (Wilson): met when all
+    of it is at the objective or above, missed when all of it is below, undecided in between. An
+    objective of 100% is judged by the count itself, since no sample could show it. `approved` is
+    the share of answers that were no decline.
+    """
+    objectives = {"steady": steady, "faulted": faulted, "recovering": recovering}
+    if not any(objectives.values()):
+        yield Doubt("no objective is set: give steady, faulted or recovering a share")
+    for phase, objective in objectives.items():
+        yield from _phase(run, phase, objective)
+
+
+def _phase(run: Run, phase: str, objective: Share | None) -> Iterator[Result]:
+    ((due, ok, unknown, approved),) = run.rows(_DUE, [phase])
+    yield Measure(f"{phase}_intents_judged", due)
+    if due == 0:
+        if objective is not None:
+            yield Doubt(f"no payment was due while the system was {phase}")
+        return
+    low, high = wilson(ok, due)
+    yield Measure(
+        f"{phase}_availability",
+        ok / due,
+        "share",
+        low,
+        high,
+        None if objective is None else f"at least {objective}",
+    )
+    yield Measure(f"{phase}_unknown", unknown)
+    if ok:
+        yield Measure(f"{phase}_approved", approved / ok, "share", *wilson(approved, ok))
+    if objective is not None:
+        yield from _judge(phase, objective, due, ok)
+
+
+def _judge(phase: str, objective: Share, due: int, ok: int) -> Iterator[Result]:
+    low, high = wilson(ok, due)
+    said = f"{phase}: {ok:,} of {due:,} due payments ended ok"
+    if ok == due and float(objective) == 1:
+        return
+    if high < objective:
+        yield Finding(f"{said}, {ok / due:.3%}; the objective is {objective}")
+    elif low < objective:
+        yield Doubt(
+            f"{said}: too few to decide on {objective} "
+            f"(95 % interval {low:.2%} to {high:.2%}); {_needed(objective)}"
+        )
+
+
+def _needed(objective: Share) -> str:
+    if float(objective) == 1:
+        return "a share this near to 100% would need an endless run"
+    return f"it takes {trials_to_show(objective):,} due payments even when all are ok"

@@ -1,0 +1,144 @@
+"""One intent moves money at most once, and asking again gets the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from payresil.core.registry import checker
+from payresil.core.results import Doubt, Finding, Measure, Result
+from payresil.core.run import Run
+
+_CHARGED_TWICE = """
+select intent, psp_captures, psp_minor, psp_refunded_minor, psp_currency
+from three_books where psp_captures > 1 order by n, intent
+"""
+
+#: More refunds than were asked for. Refunds by which the service undid a duplicate charge are its
+#: own affair, so an intent captured twice, or one that its reconciliation found, is left out.
+_REFUNDED_TWICE = """
+with asked as (
+  select intent, count(distinct operation) as refunds from attempts
+  where kind = 'refund' and outcome <> 'fail' group by intent
+), done as (
+  select reference as intent, count(*) as refunds from psp_refunds
+  where status in ('succeeded', 'pending') and reference is not null group by reference
+)
+select intent, done.refunds, asked.refunds
+from done join asked using (intent) join three_books using (intent)
+where done.refunds > asked.refunds and psp_captures = 1
+  and intent not in (select intent from books_breaks where intent is not null)
+order by intent
+"""
+
+#: An answer may go from authorized on to succeeded or canceled; every other change of a final
+#: answer contradicts it. Grouped by payment, so that reads count as much as replays.
+_CONTRADICTED = """
+select intent, payment, case when one <> other then one else 'authorized' end as one, other
+from (
+  select min(intent) as intent, payment,
+         min(answer) filter (answer <> 'authorized') as one,
+         max(answer) filter (answer <> 'authorized') as other,
+         bool_or(answer = 'authorized') as authorized,
+         bool_or(answer in ('declined', 'failed')) as refused
+  from attempts where operation = 'pay' and outcome = 'ok' and payment is not null
+  group by payment
+)
+where one <> other or (authorized and refused) order by intent, payment
+"""
+
+_SHARED = """
+select payment, min(intent) as one, max(intent) as other from attempts
+where payment is not null group by payment having one <> other order by one, payment
+"""
+
+_SAME_KEY = """
+select * from (
+  select min(intent) as intent, operation, key,
+         min(payment) as payment, max(payment) as other_payment,
+         min(amount_minor) filter (outcome = 'ok') as amount,
+         max(amount_minor) filter (outcome = 'ok') as other_amount,
+         min(currency) filter (outcome = 'ok') as currency,
+         max(currency) filter (outcome = 'ok') as other_currency
+  from attempts where key is not null and kind <> 'read' group by operation, key
+)
+where payment <> other_payment or amount <> other_amount or currency <> other_currency
+order by intent, operation, key
+"""
+
+#: The client sent the same thing twice, or the PSP got the same request to move money twice.
+_TRIED_TWICE = """
+select count(*) from (
+  select intent from intents where creates > 1
+  union
+  select intent from attempts where operation <> 'pay' and kind <> 'read'
+  group by intent, operation having count(*) > 1
+  union
+  select reference from psp_attempts
+  where reference is not null
+    and endpoint in ('payment_intents.create', 'payment_intents.confirm',
+                     'payment_intents.capture')
+  group by reference, endpoint having count(*) > 1
+)
+"""
+
+_ANSWERS_LOST = """
+select count(*) from psp_attempts where answered_ns is null or point = 'after_commit_lost'
+"""
+
+_NAMELESS = """
+select count(*) from psp_charges where reference is null and captured_minor > 0
+"""
+
+
+@checker(kind="money", needs=["attempts", "psp_attempts", "psp_charges"])
+def idempotency(run: Run) -> Iterator[Result]:
+    """One payment intent moves money at most once, and whoever asks again gets the same answer.
+
+    Judged by intent, never by key: the keys of a flawed service differ. Two captures of one intent
+    are a violation even when one was refunded later, since the customer's money moved twice.
+    """
+    yield from _measures(run)
+    for intent, captures, minor, refunded, currency in run.rows(_CHARGED_TWICE):
+        back = f", {refunded:,} refunded later" if refunded else ""
+        yield Finding(
+            f"captured {captures} times at the PSP: {minor:,} {currency} in all{back}", intent
+        )
+    for intent, done, asked in run.rows(_REFUNDED_TWICE):
+        yield Finding(f"refunded {done} times at the PSP, asked for {asked}", intent)
+    for intent, payment, one, other in run.rows(_CONTRADICTED):
+        yield Finding(f"payment {payment} was answered as {one} and as {other}", intent)
+    for payment, intent, other in run.rows(_SHARED):
+        yield Finding(f"payment {payment} was the answer to {intent} and to {other}", intent)
+    yield from _keys(run)
+
+
+def _keys(run: Run) -> Iterator[Result]:
+    for intent, operation, key, *answers in run.rows(_SAME_KEY):
+        payment, other_payment, amount, other_amount, currency, other_currency = answers
+        if payment != other_payment:
+            yield Finding(
+                f"key {key} ({operation}) gave payment {payment} and payment {other_payment}",
+                intent,
+            )
+        if (amount, currency) != (other_amount, other_currency):
+            yield Finding(
+                f"key {key} ({operation}) was accepted for {amount} {currency} "
+                f"and for {other_amount} {other_currency}",
+                intent,
+            )
+
+
+def _measures(run: Run) -> Iterator[Result]:
+    tried_twice = run.one(_TRIED_TWICE)
+    yield Measure("intents_judged", run.one("select count(*) from intents"))
+    yield Measure("attempts_judged", run.one("select count(*) from attempts"))
+    yield Measure("psp_charges_judged", run.one("select count(*) from psp_charges"))
+    yield Measure("intents_tried_twice", tried_twice)
+    yield Measure("answers_lost", run.one(_ANSWERS_LOST))
+    if tried_twice == 0:
+        yield Doubt("nothing was ever tried twice, so nothing was put to the test")
+    if nameless := run.one(_NAMELESS):
+        yield Doubt(
+            f"{nameless} captures at the PSP name no intent, so they cannot be told from "
+            "duplicates; the service must pass the merchant reference on"
+        )

@@ -1,0 +1,154 @@
+"""No secret and no card number of the run is in anything that it left."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from payresil.core.canaries import canaries
+from payresil.core.canary_scanner import MOST, Scanner, Sighting
+from payresil.core.registry import checker
+from payresil.core.results import Doubt, Finding, Measure, Result
+from payresil.core.run import Run
+from payresil.core.tables import SEALED, STREAM
+
+#: Searching these as they are would find nothing whatever they hold.
+_OPAQUE = frozenset({".gz", ".zip", ".zst", ".xz", ".bz2", ".7z", SEALED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """One artefact that was looked into."""
+
+    size: int
+    findings: tuple[Finding, ...]
+
+
+@checker(kind="money")
+def no_leaks(run: Run) -> Iterator[Result]:
+    """No secret and no card number of the run is in any log, table or report that it left.
+
+    Every run sows its own; `run.json` keeps salted fingerprints of them. Looked for as they are,
+    card numbers also with separators, in base64 and in hexadecimal, in every file of the run folder
+    and every column of its tables. Shows where, and of a card number only the first six and the
+    last four digits.
+    """
+    try:
+        sown = canaries(run.meta.get("canaries") or [])
+    except ValueError as error:
+        yield Doubt(str(error))
+        return
+    if not sown:
+        yield Doubt("run.json holds no canaries, so a leak could not be recognised")
+        return
+    scanner = Scanner(sown)
+    looked = list(_tables(run, scanner))
+    if run.folder is None:
+        yield Doubt("the run has no folder: logs and reports were not looked into")
+    else:
+        yield from _unreadable(run.folder)
+        looked += _files(run.folder, scanner)
+    yield Measure("artefacts_judged", len(looked))
+    yield Measure("canaries_sown", len(sown))
+    yield Measure("bytes_searched", sum(one.size for one in looked), "B")
+    for one in looked:
+        yield from one.findings
+
+
+def _tables(run: Run, scanner: Scanner) -> Iterator[_Looked]:
+    for name in sorted(run.tables):
+        table = run.arrow(name)
+        findings = [
+            finding
+            for column in table.column_names
+            for finding in _told(_column(table[column], scanner), f"table {name}.{column}")
+        ]
+        yield _Looked(table.nbytes, tuple(findings))
+
+
+def _column(column: pa.ChunkedArray, scanner: Scanner) -> Iterator[Sighting]:
+    if pa.types.is_integer(column.type):
+        if scanner.least_card is None or (pc.max(column).as_py() or 0) < scanner.least_card:
+            return
+        column = column.cast(pa.string())
+    if pa.types.is_string(column.type):
+        for chunk in column.chunks:
+            yield from scanner.find(_text(chunk))
+
+
+def _text(chunk: pa.StringArray) -> pa.Buffer:
+    """All values of a chunk, one after the other, without copying them."""
+    _, offsets, data = chunk.buffers()
+    if data is None or len(chunk) == 0:
+        return pa.py_buffer(b"")
+    borders = pa.Array.from_buffers(pa.int32(), len(chunk) + 1, [None, offsets], 0, chunk.offset)
+    start, end = borders[0].as_py(), borders[-1].as_py()
+    return data.slice(start, end - start)
+
+
+def _files(folder: Path, scanner: Scanner) -> Iterator[_Looked]:
+    for path in _artefacts(folder):
+        place = _printable(path.relative_to(folder))
+        text = _mapped(path)
+        found = scanner.find(text)
+        named = scanner.find(pa.py_buffer(place.encode()))
+        findings = [*_told(found, f"file {place}", text), *_told(named, "the name of a file")]
+        yield _Looked(text.size, tuple(findings))
+
+
+def _mapped(path: Path) -> pa.Buffer:
+    """What a file holds, paged in as it is searched; it is let go with the buffer."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return pa.py_buffer(b"")
+        return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _told(
+    sightings: Iterable[Sighting], place: str, text: pa.Buffer | None = None
+) -> Iterator[Finding]:
+    """One finding for each canary and form, with the line of the first where `text` has lines."""
+    places: dict[tuple[str, str, str], list[int]] = {}
+    sightings = list(sightings)
+    more = " or more" if len(sightings) >= MOST else ""
+    for s in sightings:
+        places.setdefault((s.name, s.form, s.shown), []).append(s.at)
+    for (name, form, shown), ats in sorted(places.items()):
+        what = f"{name} {shown}".strip() + ("" if form == "plain" else f" in {form}")
+        line = "" if text is None else f", first in line {_line(text, min(ats))}"
+        times = "once" if len(ats) == 1 else f"{len(ats):,} times{more}"
+        yield Finding(f"{what} is in {place}{line}, {times}")
+
+
+def _line(text: pa.Buffer, at: int) -> int:
+    before: bytes = text[:at].to_pybytes()
+    return before.count(b"\n") + 1
+
+
+def _artefacts(folder: Path) -> list[Path]:
+    """Every file but the tables, which are looked into by column."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.suffix not in _OPAQUE
+        and not (path.suffix == STREAM and path.parent == folder)
+    ]
+
+
+def _unreadable(folder: Path) -> Iterator[Doubt]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _OPAQUE and not (path.suffix == SEALED and path.parent == folder):
+            yield Doubt(f"{_printable(path.relative_to(folder))} is packed: not looked into")
+    logs = folder / "logs"
+    if not any(path.is_file() for path in logs.glob("*")):
+        yield Doubt("the run folder holds no logs, where leaks are most likely")
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode(errors="replace").decode()

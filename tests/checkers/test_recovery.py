@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from payresil.checkers.recovery import recovery
+from payresil.core.values import Duration, Share
+
+RTO = Duration(15)
+
+
+def customers(history, bad=(), *, every_s=0.1, until_s=40.0, since_s=0.0, **more):
+    """A payment every so often; those due in one of the `bad` spans (seconds) are not ok."""
+    for i in range(round((until_s - since_s) / every_s)):
+        due_s = since_s + i * every_s
+        down = any(start <= due_s + 1e-9 < end for start, end in bad)
+        history.attempt(
+            len(history["attempts"]), due_s, outcome="unknown" if down else "ok", **more
+        )
+
+
+def test_an_outage_that_never_was_is_zero(empty, ask):
+    customers(empty)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == said.value("recovery_after_heal") == 0
+    assert said.value("windows_judged") == 30
+    assert said.value("intents_judged") == 300
+    assert said.measures["recovery_time"].objective == "at most 15s"
+
+
+@pytest.mark.parametrize(
+    ("bad", "took_s", "after_heal_s"),
+    [
+        ([(10, 20)], 10, 1.99),  # healed at 18.01
+        ([(10, 20.1)], 11, 2.99),  # one bad payment makes its window bad
+        ([(10.5, 12)], 2, 0),
+        ([(14, 15)], 5, 0),  # not at once, but from the fault's start all the same
+        ([(10, 11), (22.5, 22.6)], 13, 4.99),  # it came back for a moment
+    ],
+)
+def test_from_the_fault_s_start_to_the_first_window_that_stays_good(
+    empty, ask, bad, took_s, after_heal_s
+):
+    customers(empty, bad)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == took_s
+    assert said.value("recovery_after_heal") == pytest.approx(after_heal_s)
+
+
+def test_what_was_bad_before_the_fault_does_not_count(empty, ask):
+    customers(empty, [(0, 10)])
+    assert ask(recovery, empty.run(), rto=RTO).value("recovery_time") == 0
+
+
+def test_later_than_the_objective(empty, ask):
+    customers(empty, [(10, 26)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [f.message for f in said.findings] == [
+        "lost: recovered 16.000 s after its start; the RTO is 15s"
+    ]
+    assert said.value("recovery_time") == 16
+
+
+def test_exactly_the_objective_is_within_it(empty, ask):
+    customers(empty, [(10, 25)])
+    assert ask(recovery, empty.run(), rto=RTO).passes
+
+
+def test_never_recovered(empty, ask):
+    customers(empty, [(10, 41)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [f.message for f in said.findings] == [
+        "lost: not recovered 30.000 s after its start; the RTO is 15s"
+    ]
+    assert said.value("recovery_time") is None
+
+
+def test_not_recovered_before_the_objective_had_passed_is_a_doubt(empty, ask):
+    customers(empty, [(10, 41)])
+    said = ask(recovery, empty.run(), rto=Duration(60))
+    assert not said.findings
+    assert len(said.doubts) == 1
+
+
+def test_the_threshold(empty, ask):
+    customers(empty, [(13, 13.2)])  # 8 of 10 ok
+    assert ask(recovery, empty.run(), rto=RTO).value("recovery_time") == 4
+    assert ask(recovery, empty.run(), rto=RTO, threshold=Share(0.8)).value("recovery_time") == 0
+    assert ask(recovery, empty.run(), rto=RTO, threshold=Share(0.81)).value("recovery_time") == 4
+
+
+def test_the_window(empty, ask):
+    customers(empty, [(13, 13.2)])
+    said = ask(recovery, empty.run(), rto=RTO, window=Duration(0.2))
+    assert said.value("recovery_time") == 3.2
+    assert ask(recovery, empty.run(), rto=RTO, window=Duration(5)).value("recovery_time") == 5
+
+
+def test_probes_count(empty, ask):
+    customers(empty)
+    customers(empty, [(10, 12)], every_s=0.5, source="probe")
+    assert ask(recovery, empty.run(), rto=RTO).value("recovery_time") == 2
+
+
+def test_the_audit_does_not(empty, ask):
+    customers(empty)
+    customers(empty, [(10, 12)], every_s=0.5, source="audit")
+    assert ask(recovery, empty.run(), rto=RTO).value("recovery_time") == 0
+
+
+def test_no_fault_is_a_doubt(empty, ask):
+    customers(empty)
+    empty.tables["events"] = [e for e in empty["events"] if e["kind"] != "fault"]
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "no fault was injected, so there was nothing to recover from"
+    ]
+    assert said.value("intents_judged") == 0
+
+
+def test_no_customers_is_a_doubt(empty, ask):
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "lost: no payment and no probe was due after it began"
+    ]
+
+
+def test_a_gap_in_the_data_that_could_hide_a_longer_outage_is_a_doubt(empty, ask):
+    customers(empty, until_s=12)
+    customers(empty, since_s=27)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert not said.findings
+    assert len(said.doubts) == 1
+    assert said.value("recovery_time") == 17  # at most
+
+
+def test_a_gap_that_cannot_change_the_answer_is_none(empty, ask):
+    customers(empty, until_s=12)
+    customers(empty, since_s=14)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == 4  # at most
+
+
+def test_never_healed_is_a_doubt(empty, ask):
+    customers(empty)
+    empty.tables["events"] = [e for e in empty["events"] if e["what"] != "healed"]
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "lost: it was never healed, so recovery was not seen"
+    ]
+    assert said.value("recovery_after_heal") is None
+
+
+def test_watched_too_short_after_the_outage_is_a_doubt(empty, ask):
+    customers(empty, [(10, 38)])
+    said = ask(recovery, empty.run(), rto=Duration(29))
+    assert [d.message for d in said.doubts] == [
+        "lost: watched for only 2.000 s after it was healed and over; "
+        "it takes 3 windows of 1s at least"
+    ]
+
+
+def test_a_run_that_was_cut_short_is_a_doubt(empty, ask):
+    customers(empty)
+    empty.tables["events"] = [e for e in empty["events"] if e["name"] != "drain"]
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "the run does not record that it ran to the end of traffic (phase drain)"
+    ]
+
+
+def second_fault(history, inject_s, healed_s):
+    for at_s, what in ((inject_s, "inject"), (inject_s, "injected"), (healed_s, "healed")):
+        history.event(at_s, "fault", "cut", what)
+
+
+def test_faults_apart_are_judged_one_by_one(empty, ask):
+    second_fault(empty, 25, 27)
+    customers(empty, [(10, 13), (25, 32)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time.lost") == 3
+    assert said.value("recovery_time.cut") == said.value("recovery_time") == 7
+    assert said.value("recovery_after_heal.cut") == 5
+
+
+def test_not_recovered_when_the_next_fault_begins(empty, ask):
+    second_fault(empty, 28, 30)
+    customers(empty, [(10, 31)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [f.message for f in said.findings] == [
+        "lost: not recovered 18.000 s after its start; the RTO is 15s"
+    ]
+
+
+def test_faults_that_overlap_are_one_episode(empty, ask):
+    second_fault(empty, 15, 22)
+    customers(empty, [(10, 23)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.value("recovery_time") == 13
+    assert said.value("recovery_after_heal") == 1
+    assert "recovery_time.cut" not in said.measures
+
+
+def by_hand(times, bad, start_s, end_s, width_s):
+    """The definition, window by window, in whole tenths of a second."""
+    windows = []
+    at = start_s
+    while at < end_s:
+        due = [t for t in times if at <= t < min(at + width_s, end_s)]
+        windows.append(all(t not in bad for t in due))
+        at += width_s
+    for first in range(len(windows)):
+        if all(windows[first:]):
+            return first * width_s
+    return None
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**32),
+    bad=st.sets(st.integers(0, 399), max_size=12),
+    width=st.integers(3, 60),
+)
+def test_against_the_definition_in_any_order(seed, bad, width, empty_run, ask, same_in_any_order):
+    history = empty_run()
+    tenths = list(range(400))
+    random.Random(seed).shuffle(tenths)
+    for tenth in tenths:
+        history.attempt(tenth, tenth / 10, outcome="unknown" if tenth in bad else "ok")
+    window = Duration(width / 10)
+    said = ask(recovery, history.run(), rto=Duration(60), window=window, threshold=Share(1.0))
+    expected = by_hand(range(400), bad, 100, 400, width)
+    measured = said.value("recovery_time")
+    assert measured == (None if expected is None else pytest.approx(expected / 10))
+    same_in_any_order(recovery, history, seed, rto=Duration(60), window=window)

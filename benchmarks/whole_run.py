@@ -2,8 +2,8 @@
 
 Method: `payresil run` as a user starts it, in a process of its own; the clock starts before the
 process does. Times of attempts and phases come from the run's tables (CLOCK_MONOTONIC is one clock
-for every process of a machine). CPU is sampled from /proc for the whole tree, and divided by the
-payments of the steady phase. Latency is from when an attempt was due; lateness is printed beside it.
+for every process of a machine). CPU is sampled from /proc for the whole tree over the steady phase,
+and divided by its payments. Latency is from when an attempt was due; lateness is printed beside it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
     sustained = figures["sustained"]
     print(
         table(
-            f"{_RATE} payments/s for {_STEADY_S} s, the whole system and its customers on this machine",
+            f"{_RATE} payments/s for {_STEADY_S} s, the system and its customers on this machine",
             ("figure", "value"),
             [(key, value) for key, value in sustained.items() if key != "cpu_ms_per_payment"],
         )

@@ -92,8 +92,8 @@ def reconciliation(run: Run, within: Duration | None = None) -> Iterator[Result]
     has one; `service_job_passes` is 0 where there is none and the books are only compared. A
     disagreement that is left is a break with a type: missing_internal (at the PSP, not in the
     service), missing_psp, phantom (never sent by anyone), amount, currency, status, duplicate,
-    stuck_unknown (still in flight), refund. Its job, run again, must change nothing. `within`: the system must have settled that long after
-    the last customer was answered or gave up.
+    stuck_unknown (still in flight), refund. The job, run again, must change nothing. `within`: the
+    system must have settled that long after the last customer was answered or gave up.
     """
     ((intents, payments, charges),) = run.rows(_JUDGED)
     yield Measure("intents_judged", intents)

@@ -1,0 +1,1 @@
+"""Backends: ways to make a topology real."""

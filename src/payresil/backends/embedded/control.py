@@ -1,0 +1,110 @@
+"""What may be done to nodes. What a node is in, is the union of the faults that are on it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+
+from payresil.backends.embedded.node_process import NodeProcess
+from payresil.core.protocols import EnvironmentBroke
+from payresil.core.topology import Node
+
+
+class _State(Enum):
+    RUNNING = auto()
+    PAUSED = auto()
+    DOWN = auto()
+
+
+class NodeControl:
+    """`core.protocols.Nodes`: a node is down while any fault wants it, else paused while any does.
+
+    Faults may overlap and heal in any order.
+    """
+
+    def __init__(
+        self,
+        processes: Mapping[Node, NodeProcess],
+        *,
+        leaves: Callable[[Node], None],
+        returns: Callable[[Node], None],
+    ) -> None:
+        """`leaves` is called before a node stops answering, `returns` after it answers again."""
+        self._processes = processes
+        self._leaves = leaves
+        self._returns = returns
+        self._down: Counter[Node] = Counter()
+        self._paused: Counter[Node] = Counter()
+        self._states = dict.fromkeys(processes, _State.RUNNING)
+        self._lock = threading.RLock()
+
+    def kill(self, node: Node) -> None:
+        """End it at once, as a crash would; returns when all of it is gone."""
+        self._change(node, self._down, 1)
+
+    def pause(self, node: Node) -> None:
+        """Stop it in its tracks."""
+        self._change(node, self._paused, 1)
+
+    def resume(self, node: Node) -> None:
+        """Let a paused one go on, unless another fault still pauses it."""
+        self._change(node, self._paused, -1)
+
+    def start(self, node: Node) -> None:
+        """Start one that was killed, on its old address; returns when it serves.
+
+        One that another fault still wants down stays down, one that another pauses is paused.
+        """
+        self._change(node, self._down, -1)
+
+    def heal(self) -> None:
+        """Bring back every node that is down or paused, in the order they were started in.
+
+        Raises:
+            EnvironmentBroke: when one does not come back; the others do.
+        """
+        wrong = []
+        with self._lock:
+            self._down.clear()
+            self._paused.clear()
+            for node in self._processes:
+                try:
+                    self._settle(node)
+                except EnvironmentBroke as error:
+                    wrong.append(str(error))
+        if wrong:
+            raise EnvironmentBroke("; ".join(wrong))
+
+    def _change(self, node: Node, faults: Counter[Node], by: int) -> None:
+        if node not in self._processes:
+            raise EnvironmentBroke(f"{node} is no node that this backend runs")
+        with self._lock:
+            faults[node] = max(0, faults[node] + by)  # `heal` may have been there before
+            self._settle(node)
+
+    def _settle(self, node: Node) -> None:
+        """Bring a node from the state it is in to the one that its faults add up to."""
+        process, state, wanted = self._processes[node], self._states[node], self._wanted(node)
+        if state is wanted:
+            return
+        if state is _State.RUNNING:
+            self._leaves(node)
+        if wanted is _State.DOWN:
+            process.kill()
+        elif state is _State.DOWN:
+            process.launch()
+            process.await_ready()
+        if wanted is _State.PAUSED:
+            process.pause()
+        elif state is _State.PAUSED and wanted is _State.RUNNING:
+            process.resume()
+        if wanted is _State.RUNNING:
+            self._returns(node)
+        self._states[node] = wanted
+
+    def _wanted(self, node: Node) -> _State:
+        if self._down[node]:
+            return _State.DOWN
+        return _State.PAUSED if self._paused[node] else _State.RUNNING

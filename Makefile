@@ -9,7 +9,7 @@ run: .venv/.installed
 	$(BIN)/payresil run $(SCENARIO)
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,11 @@ class Prober:
 
     async def _stopped_before(self, at_ns: int) -> bool:
         """Wait until this run time; whether the prober was stopped meanwhile."""
-        left_s = (at_ns - self._now_ns()) / 1e9
-        if left_s > 0:
-            try:
-                async with asyncio.timeout(left_s):
+        # The loop's timers are rounded to milliseconds and may ring early; a probe never goes early.
+        while not self._stopping.is_set() and (left_ns := at_ns - self._now_ns()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left_ns / 1e9, 0.001)):
                     await self._stopping.wait()
-            except TimeoutError:
-                return False
         return self._stopping.is_set()
 
     async def _probe(self, intent: Intent) -> None:

@@ -37,9 +37,18 @@ class History:
         self.tables: dict[str, list[Row]] = {
             name: []
             for name in (
-                "attempts", "reserved", "events", "psp_attempts", "psp_charges", "psp_refunds",
-                "books_payments", "books_refunds", "books_transitions", "books_entries",
-                "books_balances", "books_breaks",
+                "attempts",
+                "reserved",
+                "events",
+                "psp_attempts",
+                "psp_charges",
+                "psp_refunds",
+                "books_payments",
+                "books_refunds",
+                "books_transitions",
+                "books_entries",
+                "books_balances",
+                "books_breaks",
             )
         }
         self.meta: Row = {"run": RUN, "zero_wall_us": 1_700_000_000_000_000}
@@ -71,11 +80,23 @@ class History:
         """One attempt of the client, sent when due and answered `took_ms` later."""
         due_ns = round(due_s * S)
         row = {
-            "intent": intent(n), "n": n, "operation": "pay", "attempt": 1, "source": "load",
-            "journey": "checkout", "kind": "create", "key": f"key-{n}", "amount_minor": 1000 + n,
-            "currency": "eur", "due_ns": due_ns, "sent_ns": due_ns,
-            "done_ns": due_ns + round(took_ms * MS), "outcome": "ok", "status": 200,
-            "answer": "succeeded", "payment": f"pay-{n}",
+            "intent": intent(n),
+            "n": n,
+            "operation": "pay",
+            "attempt": 1,
+            "source": "load",
+            "journey": "checkout",
+            "kind": "create",
+            "key": f"key-{n}",
+            "amount_minor": 1000 + n,
+            "currency": "eur",
+            "due_ns": due_ns,
+            "sent_ns": due_ns,
+            "done_ns": due_ns + round(took_ms * MS),
+            "outcome": "ok",
+            "status": 200,
+            "answer": "succeeded",
+            "payment": f"pay-{n}",
         } | more
         self["attempts"].append(row)
         return row
@@ -83,9 +104,13 @@ class History:
     def psp_attempt(self, n: int, at_s: float, **more: Any) -> Row:
         """One request that reached the PSP."""
         row = {
-            "request": f"req-{len(self['psp_attempts'])}", "endpoint": "payment_intents.create",
-            "reference": intent(n), "key": f"psp-key-{n}", "received_ns": round(at_s * S),
-            "answered_ns": round(at_s * S) + MS, "status": 200,
+            "request": f"req-{len(self['psp_attempts'])}",
+            "endpoint": "payment_intents.create",
+            "reference": intent(n),
+            "key": f"psp-key-{n}",
+            "received_ns": round(at_s * S),
+            "answered_ns": round(at_s * S) + MS,
+            "status": 200,
         } | more
         self["psp_attempts"].append(row)
         return row
@@ -93,9 +118,15 @@ class History:
     def charge(self, n: int, at_s: float = 0.0, **more: Any) -> Row:
         """One captured charge at the PSP."""
         row = {
-            "charge": f"ch-{len(self['psp_charges'])}", "payment_intent": f"pi-{n}",
-            "reference": intent(n), "amount_minor": 1000 + n, "captured_minor": 1000 + n,
-            "refunded_minor": 0, "currency": "eur", "status": "succeeded", "captured": True,
+            "charge": f"ch-{len(self['psp_charges'])}",
+            "payment_intent": f"pi-{n}",
+            "reference": intent(n),
+            "amount_minor": 1000 + n,
+            "captured_minor": 1000 + n,
+            "refunded_minor": 0,
+            "currency": "eur",
+            "status": "succeeded",
+            "captured": True,
             "created_ns": round(at_s * S),
         } | more
         self["psp_charges"].append(row)
@@ -108,9 +139,14 @@ class History:
         for account, amount in (("psp_receivable", minor), ("merchant_payable", -minor)):
             self["books_entries"].append(
                 {
-                    "entry": f"{journal}:{account}", "journal": journal, "journal_kind": kind,
-                    "account": account, "amount_minor": sign * amount, "currency": "eur",
-                    "payment": f"pay-{n}", "intent": intent(n),
+                    "entry": f"{journal}:{account}",
+                    "journal": journal,
+                    "journal_kind": kind,
+                    "account": account,
+                    "amount_minor": sign * amount,
+                    "currency": "eur",
+                    "payment": f"pay-{n}",
+                    "intent": intent(n),
                 }
             )
 
@@ -118,19 +154,32 @@ class History:
         """A payment that went right everywhere; `twice`: its first answer was lost."""
         minor = 1000 + n
         if twice:
-            self.attempt(n, due_s, 3000, outcome="unknown", status=None, answer=None,
-                         error="timeout", source=source)
+            self.attempt(
+                n,
+                due_s,
+                3000,
+                outcome="unknown",
+                status=None,
+                answer=None,
+                error="timeout",
+                source=source,
+            )
             self.attempt(n, due_s + 3, attempt=2, source=source)
-            self.psp_attempt(n, due_s + 0.01, answered_ns=None, point="after_commit_lost",
-                             rule="lost")
+            self.psp_attempt(
+                n, due_s + 0.01, answered_ns=None, point="after_commit_lost", rule="lost"
+            )
         else:
             self.attempt(n, due_s, source=source)
         self.psp_attempt(n, due_s + (3.01 if twice else 0.01))
         self.charge(n, due_s + 0.01)
         self["books_payments"].append(
             {
-                "payment": f"pay-{n}", "intent": intent(n), "state": "succeeded",
-                "amount_minor": minor, "captured_minor": minor, "refunded_minor": 0,
+                "payment": f"pay-{n}",
+                "intent": intent(n),
+                "state": "succeeded",
+                "amount_minor": minor,
+                "captured_minor": minor,
+                "refunded_minor": 0,
                 "currency": "eur",
             }
         )
@@ -143,26 +192,43 @@ class History:
         self.charge(n, due_s + 0.01, status="failed", captured_minor=0, captured=False)
         self["books_payments"].append(
             {
-                "payment": f"pay-{n}", "intent": intent(n), "state": "declined",
-                "amount_minor": 1000 + n, "captured_minor": 0, "refunded_minor": 0,
+                "payment": f"pay-{n}",
+                "intent": intent(n),
+                "state": "declined",
+                "amount_minor": 1000 + n,
+                "captured_minor": 0,
+                "refunded_minor": 0,
                 "currency": "eur",
             }
         )
 
     def refund(self, n: int, minor: int, at_s: float, operation: str = "refund.1") -> None:
         """A refund of payment `n` that went right everywhere."""
-        self.attempt(n, at_s, kind="refund", operation=operation, key=f"key-{n}-{operation}",
-                     amount_minor=minor)
+        self.attempt(
+            n,
+            at_s,
+            kind="refund",
+            operation=operation,
+            key=f"key-{n}-{operation}",
+            amount_minor=minor,
+        )
         self["psp_refunds"].append(
             {
-                "refund": f"re-{n}-{operation}", "reference": intent(n), "amount_minor": minor,
-                "currency": "eur", "status": "succeeded",
+                "refund": f"re-{n}-{operation}",
+                "reference": intent(n),
+                "amount_minor": minor,
+                "currency": "eur",
+                "status": "succeeded",
             }
         )
         self["books_refunds"].append(
             {
-                "refund": f"refund-{n}-{operation}", "payment": f"pay-{n}", "intent": intent(n),
-                "state": "succeeded", "amount_minor": minor, "currency": "eur",
+                "refund": f"refund-{n}-{operation}",
+                "payment": f"pay-{n}",
+                "intent": intent(n),
+                "state": "succeeded",
+                "amount_minor": minor,
+                "currency": "eur",
             }
         )
         self.of("psp_charges", n)["refunded_minor"] += minor

@@ -17,8 +17,11 @@ def due(history, n, start_s, span_s, *, ok, source="load"):
         number = len(history["attempts"])
         answered = i < ok
         history.attempt(
-            number, start_s + span_s * i / n, source=source,
-            outcome="ok" if answered else "unknown", answer="succeeded" if answered else None,
+            number,
+            start_s + span_s * i / n,
+            source=source,
+            outcome="ok" if answered else "unknown",
+            answer="succeeded" if answered else None,
         )
 
 

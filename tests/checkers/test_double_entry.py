@@ -38,8 +38,14 @@ def test_a_journal_with_one_leg(history, ask):
 
 def test_a_single_leg_of_nothing_is_no_double_entry(history, ask):
     history["books_entries"].append(
-        {"entry": "x", "journal": "j", "journal_kind": "other", "account": "psp_receivable",
-         "amount_minor": 0, "currency": "eur"}
+        {
+            "entry": "x",
+            "journal": "j",
+            "journal_kind": "other",
+            "account": "psp_receivable",
+            "amount_minor": 0,
+            "currency": "eur",
+        }
     )
     assert messages(ask(double_entry, history.run())) == ["journal j has 1 leg in eur"]
 
@@ -136,8 +142,14 @@ def test_a_journal_that_names_no_payment(history, ask):
 def test_other_journals_need_no_payment(history, ask):
     for account, minor in (("bank", 50), ("psp_receivable", -50)):
         history["books_entries"].append(
-            {"entry": account, "journal": "payout:1", "journal_kind": "payout",
-             "account": account, "amount_minor": minor, "currency": "eur"}
+            {
+                "entry": account,
+                "journal": "payout:1",
+                "journal_kind": "payout",
+                "account": account,
+                "amount_minor": minor,
+                "currency": "eur",
+            }
         )
     history.balance()
     assert ask(double_entry, history.run()).passes
@@ -161,9 +173,16 @@ def test_a_refund_posted_with_another_amount(history, ask, booked):
 def reverse_refund(history, n, minor):
     for account, amount in (("psp_receivable", minor), ("merchant_payable", -minor)):
         history["books_entries"].append(
-            {"entry": f"reversal:{n}:{account}", "journal": f"reversal:{n}",
-             "journal_kind": "reversal", "account": account, "amount_minor": amount,
-             "currency": "eur", "payment": f"pay-{n}", "intent": f"1a2b-{n}"}
+            {
+                "entry": f"reversal:{n}:{account}",
+                "journal": f"reversal:{n}",
+                "journal_kind": "reversal",
+                "account": account,
+                "amount_minor": amount,
+                "currency": "eur",
+                "payment": f"pay-{n}",
+                "intent": f"1a2b-{n}",
+            }
         )
     history.balance()
 

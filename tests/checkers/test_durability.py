@@ -128,9 +128,7 @@ def test_an_empty_run_judged_nothing(empty, ask):
 
 @settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), lost=st.sets(st.integers(0, 19)))
-def test_every_lost_payment_is_found_in_any_order(
-    seed, lost, flawless_run, same_in_any_order, ask
-):
+def test_every_lost_payment_is_found_in_any_order(seed, lost, flawless_run, same_in_any_order, ask):
     history = flawless_run()
     for n in lost:
         history.drop("books_payments", n)

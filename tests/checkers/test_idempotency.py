@@ -97,8 +97,9 @@ def test_one_key_accepted_for_two_amounts(history, ask):
 
 
 def test_one_key_refused_for_another_amount_is_as_it_should_be(history, ask):
-    history.attempt(3, 2, attempt=2, amount_minor=5, outcome="fail", status=422, answer=None,
-                    payment=None)
+    history.attempt(
+        3, 2, attempt=2, amount_minor=5, outcome="fail", status=422, answer=None, payment=None
+    )
     assert ask(idempotency, history.run()).passes
 
 

@@ -15,7 +15,9 @@ def answered(history, milliseconds, start_s=0.0, span_s=10.0):
     """Payments due evenly over a span, answered after so long; None: never."""
     for i, ms in enumerate(milliseconds):
         history.attempt(
-            len(history["attempts"]), start_s + span_s * i / len(milliseconds), ms or 1,
+            len(history["attempts"]),
+            start_s + span_s * i / len(milliseconds),
+            ms or 1,
             outcome="ok" if ms is not None else "unknown",
         )
 

@@ -30,8 +30,13 @@ def recorded(tmp_path_factory, flawless_run):
     """The folder of a flawless run, with canaries, logs and reports, none of them leaking."""
     folder = tmp_path_factory.mktemp("run")
     history = flawless_run()
-    meta = {**history.meta, "scenario": "s", "seed": 1, "schema_version": SCHEMA_VERSION,
-            "canaries": fingerprint(SOWN)}
+    meta = {
+        **history.meta,
+        "scenario": "s",
+        "seed": 1,
+        "schema_version": SCHEMA_VERSION,
+        "canaries": fingerprint(SOWN),
+    }
     (folder / "run.json").write_text(json.dumps(meta, indent=2))
     (folder / "scenario.yaml").write_text("name: s\n")
     (folder / "verdict.json").write_text("{}\n")
@@ -64,8 +69,17 @@ def test_a_run_without_leaks_passes(ask, folder):
 
 @pytest.mark.parametrize(
     "file",
-    ["run.json", "scenario.yaml", "verdict.json", "report.html", "report.md", "junit.xml",
-     "logs/a-service.1.log", "logs/deep/er.txt", "no-suffix"],
+    [
+        "run.json",
+        "scenario.yaml",
+        "verdict.json",
+        "report.html",
+        "report.md",
+        "junit.xml",
+        "logs/a-service.1.log",
+        "logs/deep/er.txt",
+        "no-suffix",
+    ],
 )
 def test_a_card_number_in_any_file(ask, folder, file):
     path = folder / file

@@ -240,8 +240,9 @@ def test_an_unknown_attempt_that_did_nothing_agrees(history, ask):
 
 
 def settle(history, at_s, detail):
-    history.tables["events"] = [e for e in history["events"] if e["name"] != "settle"
-                                or e["kind"] != "step"]
+    history.tables["events"] = [
+        e for e in history["events"] if e["name"] != "settle" or e["kind"] != "step"
+    ]
     if detail is not None:
         history.event(at_s, "step", "settle", "end", json.dumps(detail))
 

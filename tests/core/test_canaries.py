@@ -86,8 +86,18 @@ def written(value, how):
 
 
 SPLIT = ["spaces", "dashes", "url", "form", "every digit", "hard spaces"]
-WHOLE = ["plain", "json", "digits around", "hexadecimal", "HEXADECIMAL", "base64",
-         "base64 of json", "base64 at 1", "base64 at 2", "basic"]
+WHOLE = [
+    "plain",
+    "json",
+    "digits around",
+    "hexadecimal",
+    "HEXADECIMAL",
+    "base64",
+    "base64 of json",
+    "base64 at 1",
+    "base64 at 2",
+    "basic",
+]
 
 
 @pytest.mark.parametrize("how", SPLIT + WHOLE)
@@ -130,7 +140,9 @@ def test_what_is_none(scanner, text):
 def test_every_place_is_given_once(scanner):
     data = f"{CARD}\n{SOWN.api_token}\n{CARD}"
     assert [(s.name, s.at) for s in find(scanner, data)] == [
-        ("card_number", 0), ("api_token", 17), ("card_number", 46),
+        ("card_number", 0),
+        ("api_token", 17),
+        ("card_number", 46),
     ]
 
 
@@ -156,11 +168,13 @@ def test_at_every_border_of_the_search(scanner):
 
 
 def test_fresh_secrets_are_not_found_in_noise():
-    cards = tuple("400002" + "".join(str(randomness.randbelow(10)) for _ in range(10))
-                  for _ in range(16))
+    cards = tuple(
+        "400002" + "".join(str(randomness.randbelow(10)) for _ in range(10)) for _ in range(16)
+    )
     token = randomness.token_urlsafe
-    sown = Secrets(token(24), token(24), "sk_test_" + token(16), "whsec_" + token(16), token(24),
-                   cards, "123")
+    sown = Secrets(
+        token(24), token(24), "sk_test_" + token(16), "whsec_" + token(16), token(24), cards, "123"
+    )
     scanner = Scanner(canaries(fingerprint(sown)))
     noise = base64.b64encode(os.urandom(300_000)) + os.urandom(300_000) + b"400002" * 50_000
     assert find(scanner, noise) == []

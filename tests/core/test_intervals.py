@@ -46,8 +46,16 @@ def test_how_many_it_takes(share, trials):
 
 @pytest.mark.parametrize(
     ("quantile", "n", "rank"),
-    [(0.5, 1, 1), (0.5, 2, 1), (0.5, 3, 2), (0.95, 20, 19), (0.99, 100, 99), (0.99, 101, 100),
-     (0.99, 10, 10), (0.95, 1_000_000, 950_000)],
+    [
+        (0.5, 1, 1),
+        (0.5, 2, 1),
+        (0.5, 3, 2),
+        (0.95, 20, 19),
+        (0.99, 100, 99),
+        (0.99, 101, 100),
+        (0.99, 10, 10),
+        (0.95, 1_000_000, 950_000),
+    ],
 )
 def test_nearest_rank(quantile, n, rank):
     assert nearest_rank(quantile, n) == rank

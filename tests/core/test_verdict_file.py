@@ -23,22 +23,37 @@ numbers = st.one_of(
     st.none(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False)
 )
 reals = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
-lines = st.builds(Line, st.one_of(st.none(), st.integers(-(2**62), 2**62)), texts, texts,
-                  st.booleans())
+lines = st.builds(
+    Line, st.one_of(st.none(), st.integers(-(2**62), 2**62)), texts, texts, st.booleans()
+)
 findings = st.builds(Finding, texts, st.one_of(st.none(), texts), st.lists(lines).map(tuple))
 measures = st.builds(Measure, texts, numbers, texts, reals, reals, st.one_of(st.none(), texts))
 doubts = st.builds(Doubt, texts, st.one_of(st.none(), texts))
 results = st.builds(
-    CheckResult, texts, texts, texts, st.sampled_from(Outcome),
+    CheckResult,
+    texts,
+    texts,
+    texts,
+    st.sampled_from(Outcome),
     st.dictionaries(texts, st.one_of(texts, st.integers(-9, 9), st.none(), st.lists(texts))),
-    st.lists(measures, max_size=3).map(tuple), st.lists(findings, max_size=3).map(tuple),
-    st.integers(0, 10**6), st.lists(doubts, max_size=2).map(tuple),
+    st.lists(measures, max_size=3).map(tuple),
+    st.lists(findings, max_size=3).map(tuple),
+    st.integers(0, 10**6),
+    st.lists(doubts, max_size=2).map(tuple),
     st.floats(0, 10),
 )
 verdicts = st.builds(
-    Verdict, texts, texts, texts, st.sampled_from(Outcome), st.sampled_from([0, 1, 3, 4, 130]),
-    st.lists(results, max_size=2).map(tuple), st.lists(results, max_size=2).map(tuple),
-    st.lists(texts, max_size=2).map(tuple), st.one_of(st.none(), texts), st.booleans(),
+    Verdict,
+    texts,
+    texts,
+    texts,
+    st.sampled_from(Outcome),
+    st.sampled_from([0, 1, 3, 4, 130]),
+    st.lists(results, max_size=2).map(tuple),
+    st.lists(results, max_size=2).map(tuple),
+    st.lists(texts, max_size=2).map(tuple),
+    st.one_of(st.none(), texts),
+    st.booleans(),
 )
 
 
@@ -54,8 +69,17 @@ EMPTY = Verdict("r", "s", "c", Outcome.PASS, 0, (), ())
 def test_the_keys_stand_at_the_top():
     content = json.loads(to_json(EMPTY))
     assert list(content) == [
-        "verdict_version", "run", "scenario", "claim", "outcome", "exit_status", "checks",
-        "faults", "warnings", "broken", "interrupted",
+        "verdict_version",
+        "run",
+        "scenario",
+        "claim",
+        "outcome",
+        "exit_status",
+        "checks",
+        "faults",
+        "warnings",
+        "broken",
+        "interrupted",
     ]
     assert content["outcome"] == "pass"
 

@@ -12,9 +12,18 @@ KEPT = ("intents", "client_books", "three_books")
 
 def attempt(n, done_ns, outcome="ok", answer=None, source="load", **more):
     return {
-        "intent": f"r-{n}", "n": n, "operation": "pay", "kind": "create", "source": source,
-        "due_ns": done_ns - 2, "sent_ns": done_ns - 1, "done_ns": done_ns, "outcome": outcome,
-        "answer": answer, "amount_minor": 5, "currency": "eur",
+        "intent": f"r-{n}",
+        "n": n,
+        "operation": "pay",
+        "kind": "create",
+        "source": source,
+        "due_ns": done_ns - 2,
+        "sent_ns": done_ns - 1,
+        "done_ns": done_ns,
+        "outcome": outcome,
+        "answer": answer,
+        "amount_minor": 5,
+        "currency": "eur",
     } | more
 
 
@@ -76,15 +85,22 @@ def test_every_stretch_of_a_phase():
 
     run = recorded(
         events=[
-            phase(-5, "steady", "begin"), phase(10, "steady", "end"),
-            phase(10, "faulted", "begin"), phase(20, "faulted", "end"),
-            phase(20, "recovering", "begin"), phase(30, "recovering", "end"),
-            phase(30, "faulted", "begin"), phase(40, "faulted", "end"),
+            phase(-5, "steady", "begin"),
+            phase(10, "steady", "end"),
+            phase(10, "faulted", "begin"),
+            phase(20, "faulted", "end"),
+            phase(20, "recovering", "begin"),
+            phase(30, "recovering", "end"),
+            phase(30, "faulted", "begin"),
+            phase(40, "faulted", "end"),
             phase(40, "recovering", "begin"),
         ]
     )
     assert run.rows("from phase_spans order by start_ns") == [
-        ("steady", -5, 10), ("faulted", 10, 20), ("recovering", 20, 30), ("faulted", 30, 40),
+        ("steady", -5, 10),
+        ("faulted", 10, 20),
+        ("recovering", 20, 30),
+        ("faulted", 30, 40),
         ("recovering", 40, None),
     ]
     assert run.one("select end_ns from phases where phase = 'faulted'") == 40
@@ -104,8 +120,13 @@ def test_three_books_has_a_row_for_whoever_speaks_of_an_intent():
             {"payment": "p9", "intent": None, "state": "odd"},
         ],
         psp_charges=[
-            {"charge": "c", "reference": "r-3", "status": "succeeded", "captured_minor": 9,
-             "refunded_minor": 9},
+            {
+                "charge": "c",
+                "reference": "r-3",
+                "status": "succeeded",
+                "captured_minor": 9,
+                "refunded_minor": 9,
+            },
             {"charge": "d", "reference": "r-3", "status": "succeeded", "captured_minor": 4},
             {"charge": "e", "reference": "r-4", "status": "failed", "captured_minor": 4},
             {"charge": "f", "reference": None, "status": "succeeded"},
@@ -134,8 +155,11 @@ def test_timelines_of_several_are_those_of_each():
 
 attempts = st.builds(
     attempt,
-    st.integers(1, 4), st.integers(0, 30), st.sampled_from(["ok", "fail", "unknown"]),
-    st.sampled_from([None, "succeeded", "declined"]), st.sampled_from(["load", "audit"]),
+    st.integers(1, 4),
+    st.integers(0, 30),
+    st.sampled_from(["ok", "fail", "unknown"]),
+    st.sampled_from([None, "succeeded", "declined"]),
+    st.sampled_from(["load", "audit"]),
 )
 
 
@@ -166,6 +190,9 @@ def test_what_the_client_knows_in_the_end_by_hand(rows):
             assert state == last["answer"]
         else:
             assert state == ("fail" if all(r["outcome"] == "fail" for r in mine) else "unknown")
-        told = [row["done_ns"] for row in answered
-                if row["answer"] == "succeeded" and row["source"] == "load"]
+        told = [
+            row["done_ns"]
+            for row in answered
+            if row["answer"] == "succeeded" and row["source"] == "load"
+        ]
         assert acknowledged_ns == min(told, default=None)

@@ -230,3 +230,13 @@ def import_file(path: Path) -> None:
     except Exception as error:  # whatever the file raises
         del sys.modules[name]
         raise ImportError(f"--import {path}: {type(error).__name__}: {error}") from error
+    _imported.append(path.resolve())
+
+
+#: Files of the user's, for the processes of a run that must load them too.
+_imported: list[Path] = []
+
+
+def imported_files() -> tuple[Path, ...]:
+    """The files that `import_file` loaded, oldest first."""
+    return tuple(dict.fromkeys(_imported))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from payresil.backends.launcher import Supervisor
 from payresil.core.protocols import EnvironmentBroke
-from payresil.core.registry import UnknownMember, backends, renderers
+from payresil.core.registry import UnknownMember, backends, imported_files, renderers
 from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.scenario import Scenario
@@ -55,6 +55,7 @@ def prepare(
         folder=_new_folder(out / scenario.name),
         source=path,
         warnings=tuple(warnings),
+        imports=imported_files(),
     )
 
 

@@ -108,7 +108,7 @@ class Prober:
 
     async def _stopped_before(self, at_ns: int) -> bool:
         """Wait until this run time; whether the prober was stopped meanwhile."""
-        # The loop's timers are rounded to milliseconds and may ring early; a probe never goes early.
+        # The loop's timers are rounded to milliseconds; a probe must not go before it is due.
         while not self._stopping.is_set() and (left_ns := at_ns - self._now_ns()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(left_ns / 1e9, 0.001)):

@@ -1,0 +1,1 @@
+"""The books of the service: payments, operations, ledger, inbox, outbox, in PostgreSQL."""

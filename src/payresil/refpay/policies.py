@@ -1,0 +1,63 @@
+"""The decisions of the service that a flaw may change. Each flaw replaces exactly one.
+
+The sound ones are gathered in ``SOUND``; a flaw is a file in ``flaws/`` with a function
+``apply(sound)`` that gives them back with one replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from payresil.refpay.books import inbox, operations, payments
+from payresil.refpay.books.database import Database, Executor
+from payresil.refpay.books.values import (
+    Admission,
+    Event,
+    NewOperation,
+    NewPayment,
+    OperationAdmission,
+)
+from payresil.refpay.psp.answer import PspAnswer
+
+
+def one_key_per_operation(operation: str, attempt: int) -> str:
+    """The PSP key of an operation: the same for each attempt, whoever makes it, for ever."""
+    return operation
+
+
+@asynccontextmanager
+async def each_statement_commits(database: Database) -> AsyncIterator[Executor]:
+    """No transaction is open while the PSP is asked."""
+    yield database
+
+
+def unknown_stays_unknown(answer: PspAnswer) -> str | None:
+    """The state that an unclear answer means: none, until the PSP has been asked again."""
+    return answer.state
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Decisions, each with the sound one as default.
+
+    ``psp_key``: (operation, attempt 1, 2, …) → key sent to the PSP.
+    ``admit``: make a payment and its key durable, or find what the key made before.
+    ``scope``: what a payment's statements run in, from the intent to the outcome.
+    ``unclear``: the state that an answer without one means.
+    ``receive``: record an event of the PSP and its effect.
+    ``reserve``: make a refund durable within what was captured.
+    ``session``: settings of every database session.
+    """
+
+    psp_key: Callable[[str, int], str] = one_key_per_operation
+    admit: Callable[[Executor, NewPayment], Awaitable[Admission]] = payments.admit
+    scope: Callable[[Database], AbstractAsyncContextManager[Executor]] = each_statement_commits
+    unclear: Callable[[PspAnswer], str | None] = unknown_stays_unknown
+    receive: Callable[[Executor, Event], Awaitable[str]] = inbox.receive
+    reserve: Callable[[Executor, NewOperation], Awaitable[OperationAdmission]] = operations.admit
+    session: Mapping[str, str] = field(default_factory=dict)
+
+
+SOUND = Policies()

@@ -1,0 +1,1 @@
+"""The payment service provider, reached through its official SDK."""

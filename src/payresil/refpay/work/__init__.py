@@ -1,0 +1,1 @@
+"""What the service does: pay, operate on a payment, resolve unknowns, relay, receive events."""

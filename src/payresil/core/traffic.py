@@ -17,7 +17,7 @@ from payresil.core.values import Duration, Quantity, Rate
 #: The prober's intents are numbered from here, far above the customers'.
 FIRST_PROBE = 1_000_000_000
 
-_PROBE_RATE = Rate(10.0)
+_PROBE_RATE = Rate(5.0)  # each is a TLS connection of its own, the dearest request there is
 _PROBE_TIMEOUT = Duration(1.0)
 
 

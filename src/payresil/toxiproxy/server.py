@@ -111,8 +111,9 @@ async def _serve_api(proxies: Collection, options: Options, stop: asyncio.Event)
     if options.lease_ttl_ms is not None:
         lease.arm(options.lease_ttl_ms)
     port = int(listening.getsockname()[1])
-    # What there is now stays, so the collector need not look at it again and again.
+    # What there is now stays, so the collector need not look at it again, nor often at the rest.
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     log.event("serving", host=options.host, port=port, seed=options.seed)
     if options.ready_file is not None:
         _announce(options.ready_file, {"port": port, "seed": options.seed})

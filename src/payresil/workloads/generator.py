@@ -198,7 +198,8 @@ def main() -> int:
     path = arguments("payresil.workloads.generator", "Sends customers, as a specification says.")
     to_stderr()
     _allow_many_sockets()
-    gc.freeze()  # what is imported stays: no use in looking at it again
+    gc.freeze()  # what is imported stays: no use in looking at it again, nor often at the rest
+    gc.set_threshold(20_000, 20, 20)
     try:
         load = Load(receive(path))
     except (TrafficError, UnknownMember, MappingError, OSError) as error:

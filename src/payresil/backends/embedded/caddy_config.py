@@ -61,7 +61,8 @@ def router(site: Site, upstreams: Sequence[str], tls: Certificates) -> dict[str,
             "server_name": SERVER_NAME,
         }
     }
-    return _config(site, _proxy(upstreams, transport, retries=0), tls)
+    # No access log: customers record every attempt, and the balancer logs what reaches it.
+    return _config(site, _proxy(upstreams, transport, retries=0), tls, access_log=False)
 
 
 def _proxy(
@@ -92,16 +93,19 @@ def _transport() -> dict[str, Any]:
     }
 
 
-def _config(site: Site, proxy: dict[str, Any], tls: Certificates) -> dict[str, Any]:
+def _config(
+    site: Site, proxy: dict[str, Any], tls: Certificates, *, access_log: bool = True
+) -> dict[str, Any]:
     certificate = {"certificate": str(tls.chain_file), "key": str(tls.key_file)}
-    ingress = {
+    ingress: dict[str, Any] = {
         "listen": [f"{LOOPBACK}:{site.port}"],
         "protocols": ["h1", "h2"],
         "automatic_https": {"disable": True},
         "tls_connection_policies": [{"default_sni": SERVER_NAME}],
-        "logs": {},
         "routes": [{"handle": [proxy]}],
     }
+    if access_log:
+        ingress["logs"] = {}
     metrics = {
         "listen": [f"{LOOPBACK}:{site.metrics_port}"],
         "protocols": ["h1"],

@@ -68,6 +68,7 @@ class Postgres:
             "huge_pages": "off",
             "io_method": "sync",  # one process less to start and to end; the data is in memory
             "jit": "off",
+            "update_process_title": "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(

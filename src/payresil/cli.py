@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -140,9 +141,15 @@ def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
         return command(*args, **kwargs)
     except Refusal as refusal:
         raise _Refused(str(refusal)) from refusal
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nothing is left to tell it
-        return Exit.PASS
+        # The reader of our output has gone. Python would complain about it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE
+    except OSError as error:  # a full disk, a folder that went away
+        click.echo(f"Error: payresil broke: {error}", err=True)
+        return Exit.BROKEN
 
 
 if __name__ == "__main__":

@@ -43,9 +43,7 @@ def test_the_fault_shown_can_be_named_in_a_scenario(tmp_path: Path) -> None:
     (tmp_path / "my_faults.py").write_text(fault)
     scenario = tmp_path / "mine.yaml"
     scenario.write_text(
-        blocks("yaml")[0].replace(
-            "psp_lost_answers: {share: 30%}", "slow_database: {delay: 150ms}"
-        )
+        blocks("yaml")[0].replace("psp_lost_answers: {share: 30%}", "slow_database: {delay: 150ms}")
     )
     done = payresil("--import", str(tmp_path / "my_faults.py"), "explain", str(scenario))
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_exc
 
 from payresil.core.protocols import Assembly, Environment, EnvironmentBroke, Launcher
 from payresil.core.registry import backends, faults
@@ -70,6 +71,10 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             journal.write("harness", "environment", "broken", error=str(error))
         except KeyboardInterrupt:
             stop.ask()
+        except Exception as error:
+            # A defect of ours, or of a plug-in: what was recorded is kept, and says so.
+            words = f"{type(error).__name__}: {error}"
+            journal.write("harness", "harness", "broken", error=words, traceback=format_exc())
         finally:
             _finish(recording)
 
@@ -156,5 +161,7 @@ def _customers(
         phases.enter("steady")
         if timeline.play(wait_until):
             wait_until(end_s)
+    if recording.stop():
+        recording.progress.note("interrupted: heals and judges what there is; once more ends now")
     phases.enter("drain")
     traffic.drain(early=recording.stop(), tick=tick)

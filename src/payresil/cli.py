@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ def list_(what: str, system: str) -> None:
 
 
 def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
-    """Call a command; what the user can put right is told in words, without a traceback."""
+    """Call a command. What ends it otherwise than with a status is told in words."""
+    from payresil.core.protocols import EnvironmentBroke
     from payresil.engine.refusal import Refusal
 
     try:
@@ -143,14 +145,28 @@ def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
         raise _Refused(str(refusal)) from refusal
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone. Python would complain about it once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PIPE
-    except OSError as error:  # a full disk, a folder that went away
-        click.echo(f"Error: payresil broke: {error}", err=True)
-        return Exit.BROKEN
+    except EnvironmentBroke as error:
+        click.echo(f"Error: {error}", err=True)
+    except (Exception, SystemExit) as error:
+        # A defect of ours or of a plug-in: never a status that could be taken for a verdict.
+        click.echo(f"Error: payresil broke: {type(error).__name__}: {error}", err=True)
+        if "PAYRESIL_TRACEBACK" in os.environ:
+            traceback.print_exc()
+        else:
+            click.echo("set PAYRESIL_TRACEBACK=1 to see where", err=True)
+    return Exit.BROKEN
+
+
+def entry() -> None:
+    """The program `payresil`: click's own ending would call an interruption a failed check."""
+    try:
+        main.main(prog_name="payresil", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(Exit.INTERRUPTED)
 
 
 if __name__ == "__main__":
-    main()
+    entry()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from end_to_end_runs import Ended, call, scenario_file
+from end_to_end_runs import Ended, call, command, scenario_file
 
 
 def measure(result: dict[str, Any], name: str) -> Any:
@@ -86,3 +88,34 @@ def test_a_fault_that_touches_nothing_is_inconclusive(tmp_path: Path) -> None:
     assert run.status == 3, run.out + run.err
     assert run.verdict()["outcome"] == "inconclusive"
     assert "matched no request" in run.out.replace("\n", " ")
+
+
+def test_a_verdict_stands_whoever_reads_it(flawless: Ended, tmp_path: Path) -> None:
+    """A closed pipe or a full disk behind stdout changes no exit status."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(flawless.folder, folder)
+    (folder / "logs").rename(tmp_path / "logs")  # no_leaks cannot judge any more
+    check = " ".join(command("check", str(folder)))
+    for sink in ("| true; exit ${PIPESTATUS[0]}", "> /dev/full"):
+        done = subprocess.run(
+            ["bash", "-c", f"{check} {sink}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 3, (sink, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_a_table_that_is_gone_is_missed(flawless: Ended, tmp_path: Path) -> None:
+    for table in ("psp_refunds", "books_breaks", "reserved", "samples"):
+        folder = tmp_path / table
+        shutil.copytree(flawless.folder, folder)
+        (folder / f"{table}.parquet").unlink()
+        done = call(tmp_path, "check", str(folder))
+        assert done.status == 2, table
+        assert f"the table {table} was recorded" in done.err
+
+
+def test_imported_code_that_exits_is_no_pass(tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("import sys; sys.exit(0)\n")
+    done = call(tmp_path, "--import", str(tmp_path / "x.py"), "list", "faults")
+    assert done.status == 2
+    assert "SystemExit" in done.err

@@ -227,10 +227,10 @@ def import_file(path: Path) -> None:
         spec.loader.exec_module(module)
         for members in _SETS:
             members.load_if_extended()
-    except Exception as error:  # whatever the file raises
+    except (Exception, SystemExit) as error:  # whatever the file raises
         del sys.modules[name]
         raise ImportError(f"--import {path}: {type(error).__name__}: {error}") from error
-    _imported.append(path.resolve())
+    _imported.append(path)
 
 
 #: Files of the user's, for the processes of a run that must load them too.

@@ -117,7 +117,6 @@ class Exit:
     INCONCLUSIVE = 3
     BROKEN = 4
     INTERRUPTED = 130
-    PIPE = 141  # what a shell gives for a program whose reader has gone
 
 
 def exit_status(outcome: Outcome, *, money_finding: bool, broken: bool, interrupted: bool) -> int:

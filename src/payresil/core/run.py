@@ -62,7 +62,9 @@ class Run:
             raise RunError(f"{folder} is no run folder: no such directory")
         meta = _read_meta(folder / "run.json")
         try:
-            return cls(read_folder(folder), meta, folder)
+            tables = read_folder(folder)
+            _check_complete(folder, meta, tables)
+            return cls(tables, meta, folder)
         except TableError as error:
             raise RunError(str(error)) from error
         except OSError as error:
@@ -124,6 +126,18 @@ class Run:
     def extended(self, **tables: pa.Table) -> Run:
         """The same run with more tables."""
         return Run({**self._arrow, **tables}, self.meta, self.folder)
+
+
+def _check_complete(folder: Path, meta: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
+    """A table that was recorded and is gone would be judged as if nothing had happened."""
+    for name, rows in (meta.get("tables") or {}).items():
+        found = tables[name].num_rows if name in tables else None
+        if found != rows:
+            raise RunError(
+                f"{folder} is incomplete: the table {name} was recorded with {rows:,} rows, and "
+                f"{'is not there' if found is None else f'has {found:,}'}; restore it from where "
+                "it was recorded"
+            )
 
 
 def _connect(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from payresil.core.recorder import Flusher, Recorder
 from payresil.core.schemas import SCHEMAS
@@ -37,6 +38,7 @@ __all__ = [
     "Tail",
     "from_rows",
     "read_folder",
+    "row_counts",
     "salvage",
     "seal",
     "table_of",
@@ -99,6 +101,14 @@ def read_folder(folder: Path) -> dict[str, pa.Table]:
         parts = [salvage(path) for path in paths if path.name not in done]
         tables.setdefault(table, []).extend(parts)
     return {name: pa.concat_tables(parts) for name, parts in tables.items()}
+
+
+def row_counts(folder: Path) -> dict[str, int]:
+    """Rows of every sealed table of a folder."""
+    return {
+        table_of(path): pq.read_metadata(path).num_rows
+        for path in sorted(folder.glob(f"*{SEALED}"))
+    }
 
 
 def _streams_of(folder: Path) -> dict[str, list[Path]]:

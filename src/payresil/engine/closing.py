@@ -15,8 +15,8 @@ from payresil.engine.traffic import Traffic
 
 #: How long to wait for the system to settle where no check sets a bound.
 _SETTLE_S = 30.0
-#: After an interruption the books are read as they are, soon.
-_SETTLE_INTERRUPTED_S = 2.0
+#: After an interruption, or when something broke, the books are read as they are, soon.
+_SETTLE_HURRIED_S = 2.0
 
 
 def close_books(
@@ -27,16 +27,21 @@ def close_books(
     journal: Journal,
     phases: Phases,
     stop: Stop,
+    *,
+    hurried: bool,
 ) -> None:
     """Ask the system to come to rest, then read what each party says happened.
+
+    `hurried` does not wait for the system to settle: it was interrupted, or something broke.
 
     Raises:
         EnvironmentBroke: when the books cannot be read.
     """
     calls = ServiceCalls(environment.endpoints.admin, assembly.secrets)
     with phases.phase("settle"):
-        bound_s = _SETTLE_INTERRUPTED_S if stop() else _settle_bound(plan)
-        result = calls.settle(plan.system.settle, environment.psp, bound_s, lambda: False)
+        bound_s = _SETTLE_HURRIED_S if hurried else _settle_bound(plan)
+        give_up = (lambda: False) if hurried else stop
+        result = calls.settle(plan.system.settle, environment.psp, bound_s, give_up)
         journal.write("step", "settle", "end", bound_s=bound_s, **result)
     if plan.system.reconcile is not None:
         with phases.phase("reconcile"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import sys
@@ -15,8 +16,9 @@ import duckdb
 from payresil.core.registry import OpenSet, UnknownMember, checkers, faults, journeys, renderers
 from payresil.core.results import Exit, Verdict
 from payresil.core.run import Run, RunError
-from payresil.core.verdict_file import VERDICT_FILE, from_json
+from payresil.core.verdict_file import VERDICT_FILE, VerdictError, from_json
 from payresil.engine.explain import explain
+from payresil.engine.output import say
 from payresil.engine.pipeline import judge_folder, open_run, prepare, run_plan, write_reports
 from payresil.engine.refusal import Refusal
 from payresil.engine.scenario_file import InvalidScenario
@@ -39,11 +41,11 @@ def run_scenarios(
             click.echo(f"warning: {warning}", err=True)
         verdict = run_plan(plan)
         verdicts.append(verdict)
-        click.echo(_text(plan.folder, verdict))
+        say(_text(plan.folder, verdict))
         if verdict.exit_status == Exit.INTERRUPTED:
             break
     if len(verdicts) > 1:
-        click.echo(summary(verdicts))
+        say(summary(verdicts))
     return worst_status([verdict.exit_status for verdict in verdicts])
 
 
@@ -56,7 +58,7 @@ def worst_status(statuses: Sequence[int]) -> int:
 def check_run(folder: Path) -> int:
     """Judge a recorded run again."""
     verdict = judge_folder(folder)
-    click.echo(_text(folder, verdict))
+    say(_text(folder, verdict))
     return verdict.exit_status
 
 
@@ -67,18 +69,20 @@ def report_run(folder: Path, formats: Sequence[str]) -> int:
         verdict = from_json((folder / VERDICT_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         verdict = judge_folder(folder)
-    except (OSError, ValueError) as error:
+    except VerdictError as error:
+        raise Refusal(str(error)) from error
+    except (OSError, UnicodeError) as error:
         raise Refusal(
             f"{folder / VERDICT_FILE} cannot be read ({error}); `payresil check {folder}` "
             "judges the run again"
         ) from error
     if not formats:
         write_reports(run, verdict)
-        click.echo(f"report: {folder / 'report.html'}")
+        say(f"report: {folder / 'report.html'}")
         return Exit.PASS
     for name in formats:
         try:
-            click.echo(renderers.get(name).call(run, verdict))
+            say(renderers.get(name).call(run, verdict))
         except UnknownMember as error:
             raise Refusal(str(error)) from error
     return Exit.PASS
@@ -91,25 +95,28 @@ def sql_run(folder: Path, query: str, form: str) -> int:
         cursor = run.sql.execute(query)
     except RunError as error:
         raise Refusal(str(error)) from error
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError, UnicodeError) as error:
         raise Refusal(f"the query fails: {error}") from error
-    columns = [column[0] for column in cursor.description or ()]
+    if cursor is None or cursor.description is None:
+        raise Refusal('the query is empty: try "select * from intents limit 5"')
+    columns = [column[0] for column in cursor.description]
     rows = cursor.fetchall()
     if form == "json":
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
+        say(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
     elif form == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        text_of_rows = io.StringIO()
+        writer = csv.writer(text_of_rows, lineterminator="\n")
+        writer.writerows([columns, *rows])
+        say(text_of_rows.getvalue().rstrip("\n"))
     else:
-        click.echo(_table(columns, rows))
+        say(_table(columns, rows))
     return Exit.PASS
 
 
 def explain_scenario(path: Path, *, flaw: str | None, seed: int | None) -> int:
     """Print the plan of a scenario."""
     plan = prepare(path, flaw=flaw, seed=seed)
-    click.echo(explain(plan.scenario, plan.system, plan.topology))
+    say(explain(plan.scenario, plan.system, plan.topology))
     return Exit.PASS
 
 
@@ -126,7 +133,7 @@ def list_members(what: str, system: str) -> int:
         lines = [(member.name, member.claim) for member in sets[what].members()]
     width = max((len(name) for name, _ in lines), default=0)
     for name, claim in lines:
-        click.echo(f"{name:<{width}}  {claim}")
+        say(f"{name:<{width}}  {claim}")
     return Exit.PASS
 
 

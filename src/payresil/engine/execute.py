@@ -84,8 +84,8 @@ def _finish(recording: _Recording) -> None:
         recording.journal.write("harness", "harness", "interrupted")
     recording.phases.end()
     recording.journal.close()
-    write_run_file(recording.plan, recording.assembly, recording.journal)
     seal(recording.plan.folder)
+    write_run_file(recording.plan, recording.assembly, recording.journal, sealed=True)
 
 
 @contextmanager
@@ -102,6 +102,7 @@ def _scratch() -> Iterator[Path]:
 def _run(recording: _Recording, launcher: Launcher) -> None:
     plan, phases = recording.plan, recording.phases
     with ExitStack() as stack:
+        launcher.sweep(recording.assembly.work)  # before anything is in it: we may be killed
         # Generators take seconds of CPU to import: they start first and wait for orders.
         traffic = stack.enter_context(Traffic.started(recording.assembly, plan.folder, launcher))
         phases.enter("up")
@@ -115,16 +116,30 @@ def _run(recording: _Recording, launcher: Launcher) -> None:
         write_run_file(plan, recording.assembly, recording.journal, environment)
         sampler = Sampler(plan.folder, environment.endpoints.metrics, zero_ns)
         stack.callback(sampler.close)
-        _customers(recording, environment, traffic, zero_ns)
+        broke = _customers_or_what_broke(recording, environment, traffic, zero_ns)
         close_books(
-            recording.plan,
+            plan,
             recording.assembly,
             environment,
             traffic,
             recording.journal,
             phases,
             recording.stop,
+            hurried=broke or recording.stop(),
         )
+
+
+def _customers_or_what_broke(
+    recording: _Recording, environment: Environment, traffic: Traffic, zero_ns: int
+) -> bool:
+    """Whether something broke. The books are read all the same: money may have moved wrongly."""
+    try:
+        _customers(recording, environment, traffic, zero_ns)
+    except EnvironmentBroke as error:
+        recording.journal.write("harness", "environment", "broken", error=str(error))
+        traffic.end()
+        return True
+    return False
 
 
 def _check_capabilities(plan: RunPlan, environment: Environment) -> None:

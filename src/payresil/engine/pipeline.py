@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from payresil.backends.launcher import Supervisor
-from payresil.core.protocols import EnvironmentBroke
 from payresil.core.registry import UnknownMember, backends, imported_files, renderers
 from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
@@ -60,15 +60,20 @@ def prepare(
 
 
 def run_plan(plan: RunPlan, stop: Stop | None = None) -> Verdict:
-    """Execute, judge, render. The folder of the plan holds everything afterwards."""
+    """Execute, judge, render. The folder of the plan holds everything afterwards.
+
+    Raises:
+        Refusal: when the run folder cannot be made.
+        EnvironmentBroke: when not even the supervisor can be started.
+    """
     _write_scenario(plan)
     stop = stop or Stop()
-    with on_signals(stop), Progress(plan.scenario.name) as progress:
-        try:
-            with Supervisor.started() as launcher:
-                execute(plan, launcher, progress, stop)
-        except EnvironmentBroke as error:  # not even the supervisor could be started
-            raise Refusal(str(error)) from error
+    with (
+        on_signals(stop),
+        Progress(plan.scenario.name) as progress,
+        Supervisor.started() as launcher,
+    ):
+        execute(plan, launcher, progress, stop)
     return judge_folder(plan.folder)
 
 
@@ -80,7 +85,11 @@ def judge_folder(folder: Path) -> Verdict:
     """
     run, scenario = open_run(folder)
     verdict = judge(run, scenario)
-    write_reports(run, verdict)
+    try:
+        write_reports(run, verdict)
+    except OSError as error:  # a verdict stands, written down or not
+        warning = f"the reports could not be written: {error}"
+        verdict = dataclasses.replace(verdict, warnings=(*verdict.warnings, warning))
     return verdict
 
 
@@ -92,8 +101,12 @@ def open_run(folder: Path) -> tuple[Run, Scenario]:
     """
     try:
         return Run.open(folder), load_scenario(folder / SCENARIO_FILE, recorded=True)
-    except (RunError, InvalidScenario) as error:
+    except RunError as error:
         raise Refusal(str(error)) from error
+    except InvalidScenario as error:
+        raise Refusal(
+            f"{error}\n(a run with faults or checks of your own needs the same --import again)"
+        ) from error
 
 
 def write_reports(run: Run, verdict: Verdict, names: Iterable[str] | None = None) -> None:
@@ -131,7 +144,7 @@ def _point_latest(folder: Path) -> None:
 def _new_folder(parent: Path) -> Path:
     name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder, n = parent / name, 1
-    while folder.exists():
+    while os.path.lexists(folder):  # also where we may not look: making it says so
         n += 1
         folder = parent / f"{name}-{n}"
     return folder

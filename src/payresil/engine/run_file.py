@@ -13,6 +13,7 @@ from payresil import __version__
 from payresil.core.canaries import fingerprint
 from payresil.core.protocols import Assembly, Environment
 from payresil.core.schemas import SCHEMA_VERSION
+from payresil.core.tables import row_counts
 from payresil.engine.journal import Journal
 from payresil.engine.run_plan import RunPlan
 
@@ -28,9 +29,17 @@ _PARTS = (
 
 
 def write_run_file(
-    plan: RunPlan, assembly: Assembly, journal: Journal, environment: Environment | None = None
+    plan: RunPlan,
+    assembly: Assembly,
+    journal: Journal,
+    environment: Environment | None = None,
+    *,
+    sealed: bool = False,
 ) -> None:
-    """Write ``run.json``, whole or not at all. Written once the system is up, and at the end."""
+    """Write ``run.json``, whole or not at all: once the system is up, and when all is `sealed`.
+
+    Then it lists the tables with their rows, so that one that is lost later is missed.
+    """
     path = plan.folder / "run.json"
     before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     scenario = plan.scenario
@@ -52,9 +61,12 @@ def write_run_file(
         "links": [str(link) for link in plan.topology.links],
         "capabilities": sorted(environment.capabilities) if environment else [],
         "warnings": list(plan.warnings),
+        "imports": [str(path) for path in plan.imports],
         "has_reconcile_job": plan.system.reconcile is not None,
         "canaries": fingerprint(assembly.secrets),
     }
+    if sealed:
+        content["tables"] = row_counts(plan.folder)
     if environment is None and before:
         content["capabilities"] = before["capabilities"]
         content["canaries"] = before["canaries"]

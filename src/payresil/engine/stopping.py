@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: Ctrl-C, a polite end, a terminal that was closed.
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Stop:
     """Whether the run is to end early. `wait` returns as soon as it is."""
@@ -37,7 +40,7 @@ class Stop:
 
 @contextmanager
 def on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask `stop`; once asked, the next one raises KeyboardInterrupt."""
+    """SIGINT, SIGTERM and SIGHUP ask `stop`; once asked, the next one raises KeyboardInterrupt."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop():
@@ -47,7 +50,7 @@ def on_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the caller's: only the main thread may take them
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _ENDINGS}
     try:
         yield
     finally:

@@ -48,7 +48,8 @@ def command(run: Run, verdict: Verdict) -> str:
 
     The scenario's own file where the run recorded it, else the copy in the run folder.
     """
-    words = ["payresil", "run", _scenario_file(run, verdict)]
+    imports = [word for file in run.meta.get("imports", ()) for word in ("--import", str(file))]
+    words = ["payresil", *imports, "run", _scenario_file(run, verdict)]
     if run.meta.get("flaw"):
         words += ["--flaw", str(run.meta["flaw"])]
     if run.meta.get("seed") is not None:

@@ -111,7 +111,7 @@ def _head(run: Run, verdict: Verdict) -> Iterator[str]:
     count = facts.counts(run)
     yield (
         f"{numbers.plural(count.attempts, 'attempt')} of "
-        f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more."
+        f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more by customers."
     )
 
 

@@ -64,7 +64,7 @@ def _head(run: Run, verdict: Verdict) -> Iterator[str]:
     parts.append(
         f"{numbers.plural(count.attempts, 'attempt')} of {numbers.plural(count.intents, 'intent')}"
     )
-    parts.append(f"{count.tried_twice:,} tried twice or more")
+    parts.append(f"{count.tried_twice:,} tried twice or more by customers")
     yield from wrapped(" · ".join(parts), COLUMNS)
 
 

@@ -1,0 +1,25 @@
+"""Printing that cannot change an exit status: a verdict stands, whoever reads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def say(text: str) -> None:
+    """Print to stdout. Where that cannot be (a closed pipe, a full disk) the rest is dropped."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_the_rest()  # the reader has what it wanted
+    except OSError as error:
+        _drop_the_rest()
+        click.echo(f"warning: cannot print: {error}", err=True)
+
+
+def _drop_the_rest() -> None:
+    # Python flushes stdout once more at its end, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

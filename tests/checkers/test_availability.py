@@ -55,6 +55,25 @@ def test_clearly_below(empty, ask):
     assert said.value("steady_unknown") == 20
 
 
+def test_missed_while_the_generator_was_the_bottleneck_is_undecided(empty, ask):
+    due(empty, 400, 0, 10, ok=380)
+    for row in empty["attempts"]:
+        row["sent_ns"] = row["due_ns"] + 30_000_000
+    said = ask(availability, empty.run(), steady=Share(0.99))
+    assert not said.findings
+    assert [d.message.split(":")[0] for d in said.doubts] == [
+        "steady",
+        "the load generator was the bottleneck",
+    ]
+
+
+def test_met_though_the_generator_was_late_is_met(empty, ask):
+    due(empty, 400, 0, 10, ok=400)
+    for row in empty["attempts"]:
+        row["sent_ns"] = row["due_ns"] + 30_000_000
+    assert ask(availability, empty.run(), steady=Share(0.99)).passes
+
+
 def test_below_by_less_than_chance_is_a_doubt(empty, ask):
     due(empty, 400, 0, 10, ok=395)
     said = ask(availability, empty.run(), steady=Share(0.99))

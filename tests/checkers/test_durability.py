@@ -100,6 +100,13 @@ def test_what_was_refunded_later_is_not_lost(history, ask):
     assert ask(durability, history.run()).passes
 
 
+def test_what_was_given_back_unasked_is_not_there(history, ask):
+    history.refund(3, 1003, 30)
+    history["attempts"].pop()
+    (finding,) = ask(durability, history.run()).findings
+    assert finding.message == "acknowledged 1003 eur, refunded at the PSP: 1003, asked for 0"
+
+
 def test_a_capture_of_less_was_asked_for(history, ask):
     history.of("attempts", 3)["answer"] = "authorized"
     history.attempt(3, 30, operation="capture", kind="capture", amount_minor=400)

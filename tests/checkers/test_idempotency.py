@@ -117,11 +117,60 @@ def test_two_refunds_that_were_asked_for_are_two(history, ask):
     assert ask(idempotency, history.run()).passes
 
 
-def test_a_refund_by_which_the_service_reconciled_is_its_own_affair(history, ask):
+def test_a_break_that_the_service_itself_wrote_excuses_no_second_refund(history, ask):
     history.refund(3, 100, 30)
     history["psp_refunds"].append({**history["psp_refunds"][0], "refund": "re-remedy"})
-    history["books_breaks"].append({"break": "b", "intent": "1a2b-3", "type": "amount"})
+    history["books_breaks"].append({"break": "b", "intent": "1a2b-3", "type": "duplicate"})
+    (finding,) = ask(idempotency, history.run()).findings
+    assert finding.message == "refunded 2 times at the PSP, asked for 1"
+
+
+def held(history, n, **more):
+    """Another charge of payment `n` that was authorized and not captured."""
+    history.charge(n, captured_minor=0, captured=False, **more)
+
+
+def authorized(history, n):
+    """Payment `n` is held once, and captured nowhere."""
+    history.of("attempts", n)["answer"] = "authorized"
+    history.of("books_payments", n).update(state="authorized", captured_minor=0)
+    history.of("psp_charges", n).update(captured_minor=0, captured=False)
+
+
+def test_one_hold_is_right(history, ask):
+    authorized(history, 3)
     assert ask(idempotency, history.run()).passes
+
+
+def test_two_holds_and_no_capture(history, ask):
+    authorized(history, 3)
+    held(history, 3, payment_intent="pi-other")
+    (finding,) = ask(idempotency, history.run()).findings
+    assert (finding.intent, finding.message) == (
+        "1a2b-3",
+        "held 2 times at the PSP: 2,006 eur in all",
+    )
+
+
+def test_a_second_hold_that_was_released_holds_nothing(history, ask):
+    authorized(history, 3)
+    held(history, 3, payment_intent="pi-other")
+    history.psp_attempt(
+        3, 20, endpoint="payment_intents.cancel", payment_intent="pi-other", answered_ns=None
+    )
+    assert ask(idempotency, history.run()).passes
+    authorized(history, 4)
+    held(history, 4, refunded_minor=1004)
+    assert ask(idempotency, history.run()).passes
+
+
+def test_nothing_charged_is_a_doubt(empty, ask):
+    for attempt in (1, 2):
+        empty.attempt(1, attempt, attempt=attempt, outcome="unknown", status=None, answer=None)
+    said = ask(idempotency, empty.run())
+    assert [doubt.message for doubt in said.doubts] == [
+        "the PSP made no charge, so nothing could have been charged twice"
+    ]
 
 
 def test_nothing_tried_twice_is_a_doubt(empty, ask):

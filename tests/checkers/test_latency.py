@@ -123,6 +123,18 @@ def test_a_generator_that_sends_late_is_the_bottleneck(empty, ask):
     assert said.value("lateness_p50") == said.value("lateness_max") == 30
 
 
+def test_an_objective_missed_by_a_generator_that_sends_late_is_undecided(empty, ask):
+    answered(empty, [800] * 100)
+    for row in empty["attempts"]:
+        row["sent_ns"] = row["due_ns"] + 700_000_000
+    said = ask(latency, empty.run(), p50=Duration(0.15))
+    assert not said.findings
+    assert said.doubts[0].message.endswith(
+        "; undecided, since the load generator was the bottleneck"
+    )
+    assert len(said.doubts) == 2
+
+
 def test_lateness_that_no_objective_turns_on_is_tolerable(empty, ask):
     answered(empty, [50] * 100)
     for row in empty["attempts"]:

@@ -219,6 +219,63 @@ def test_a_refund_in_all_three_books_agrees(history, ask):
     assert ask(reconciliation, history.run()).passes
 
 
+def returned(history, n, minor):
+    """The service refunds payment `n`, and books it, though nobody asked."""
+    history.refund(n, minor, 30)
+    history["attempts"].pop()
+
+
+@pytest.mark.parametrize("minor", [1003, 1])
+def test_a_refund_that_nobody_asked_for(history, ask, minor):
+    returned(history, 3, minor)
+    said = ask(reconciliation, history.run())
+    assert kinds(said) == [("refund", "1a2b-3")]
+
+
+def test_a_refund_that_was_refused_was_not_asked_for(history, ask):
+    history.refund(3, 100, 30)
+    history["attempts"][-1].update(outcome="fail", status=422, answer=None)
+    assert kinds(ask(reconciliation, history.run())) == [("refund", "1a2b-3")]
+
+
+def test_a_refund_whose_answer_was_lost_was_asked_for(history, ask):
+    history.refund(3, 100, 30)
+    history["attempts"][-1].update(outcome="unknown", status=None, answer=None)
+    assert ask(reconciliation, history.run()).passes
+
+
+def test_more_refunded_than_asked_for(history, ask):
+    history.refund(3, 100, 30)
+    returned(history, 3, 50)
+    assert kinds(ask(reconciliation, history.run())) == [("refund", "1a2b-3")]
+
+
+def test_a_refund_that_named_no_amount_asked_for_all(history, ask):
+    history.refund(3, 1003, 30)
+    history["attempts"][-1]["amount_minor"] = None
+    assert ask(reconciliation, history.run()).passes
+
+
+def test_a_refund_only_in_the_list_of_the_psp(history, ask):
+    returned(history, 3, 100)
+    for table in ("books_payments", "psp_charges"):
+        history.of(table, 3)["refunded_minor"] = 0
+    assert kinds(ask(reconciliation, history.run())) == [("refund", "1a2b-3")]
+
+
+def test_nothing_charged_and_nothing_booked_is_a_doubt(empty, ask):
+    empty.attempt(1, 1, outcome="unknown", status=None, answer=None)
+    said = ask(reconciliation, empty.run())
+    assert [doubt.message for doubt in said.doubts] == [
+        "neither the service nor the PSP has a payment: there is nothing to compare"
+    ]
+
+
+def test_declines_alone_are_something_to_compare(empty, ask):
+    empty.declined(1, 1)
+    assert ask(reconciliation, empty.run()).passes
+
+
 def test_a_capture_of_less_agrees(history, ask):
     history.of("attempts", 3)["answer"] = "authorized"
     history.attempt(3, 30, operation="capture", kind="capture", amount_minor=400)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -180,6 +181,19 @@ def test_a_checker_that_raises_is_a_doubt_with_its_traceback(check):
     (doubt,) = result.doubts
     assert doubt.message == "raised ZeroDivisionError: by nought"
     assert "in breaks" in doubt.traceback
+
+
+def test_a_checker_that_ends_the_process_is_a_doubt(check):
+    def ends(run):
+        yield JUDGED
+        sys.exit(0)
+
+    check("ends", call=ends)
+    (result, _) = judge(recorded(), scenario("ends")).checks
+    assert result.outcome is Outcome.INCONCLUSIVE
+    (doubt,) = result.doubts
+    assert doubt.message == "raised SystemExit: 0"
+    assert "in ends" in doubt.traceback
 
 
 @pytest.mark.parametrize("call", [lambda run: None, lambda run: ["fine"], lambda run, x: []])

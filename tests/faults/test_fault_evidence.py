@@ -249,16 +249,67 @@ def test_instances_that_go_by_other_names_show_nothing(name: str | None) -> None
 # --- nodes ----------------------------------------------------------------------------------
 
 
-def test_a_crash_bit_when_the_node_was_killed() -> None:
-    events = [
-        *fault_events("crash", node="service"),
-        node_event(START + 1, "a/service.1", "killed"),
-        node_event(START + 2, "a/db", "killed"),  # by another fault
-        node_event(END - 1, "a/service.1", "started"),
-    ]
-    measures, doubts = ask("crash", events=events, attempts=STEADY + USUAL)
+KILLED = [
+    *fault_events("crash", node="service.1"),
+    node_event(START + 1, "a/service.1", "killed"),
+    node_event(START + 2, "a/db", "killed"),  # by another fault
+    node_event(END - 1, "a/service.1", "started"),
+]
+
+
+def test_a_crash_bit_when_the_node_was_killed_and_customers_noticed() -> None:
+    failing = attempts(20, START, 20 * MS, "unknown")
+    measures, doubts = ask("crash", events=KILLED, attempts=STEADY + failing + USUAL[:180])
     assert measures["nodes_killed"] == 1
-    assert not doubts  # that nobody noticed is resilience, and the killing is on record
+    assert measures["attempts_failed_or_slow"] == 20
+    assert not doubts
+
+
+@pytest.mark.parametrize(
+    ("fault", "begins", "ends"), [("crash", "killed", "started"), ("pause", "paused", "resumed")]
+)
+def test_a_node_held_so_shortly_that_nobody_noticed_is_doubted(
+    fault: str, begins: str, ends: str
+) -> None:
+    end = START + 5 * MS
+    events = [
+        *fault_events(fault, end=end, node="service.1"),
+        node_event(START + 1, "a/service.1", begins),
+        node_event(end - 1, "a/service.1", ends),
+    ]
+    rows = answered_by("a/service.1", STEADY + USUAL)
+    measures, doubts = ask(fault, events=events, end=end, attempts=rows)
+    assert measures[f"nodes_{begins}"] == 1
+    assert len(doubts) == 1
+    assert "left no trace" in doubts[0]
+
+
+def test_a_crash_bit_when_others_had_to_answer_for_the_node() -> None:
+    one, two = "a/service.1", "a/service.2"
+    steady = answered_by(one, STEADY[::2]) + answered_by(two, STEADY[1::2])
+    _, doubts = ask("crash", events=KILLED, attempts=steady + answered_by(two, USUAL))
+    assert not doubts
+
+
+def scrape(at_ns: int, node: str, up: int) -> Row:
+    return {"at_ns": at_ns, "node": node, "metric": "up", "labels": "", "value": up}
+
+
+@pytest.mark.parametrize(
+    ("samples", "bit"),
+    [
+        ([scrape(S, "a/service.1", 1), scrape(START + S, "a/service.1", 0)], True),
+        ([scrape(S, "a/service.1", 1), scrape(START + S, "a/service.1", 1)], False),
+        ([scrape(S, "a/service.1", 1), scrape(END + S, "a/service.1", 0)], False),
+        ([scrape(S, "a/service.1", 0), scrape(START + S, "a/service.1", 0)], False),
+        ([scrape(S, "a/service.2", 1), scrape(START + S, "a/service.2", 0)], False),
+    ],
+)
+def test_a_crash_bit_when_the_node_no_longer_gave_its_metrics(
+    samples: list[Row], bit: bool
+) -> None:
+    _, doubts = ask("crash", events=KILLED, attempts=STEADY + USUAL, samples=samples)
+    assert (not doubts) == bit
 
 
 def test_a_node_that_was_down_already_was_down() -> None:
@@ -267,7 +318,8 @@ def test_a_node_that_was_down_already_was_down() -> None:
         node_event(START - 5, "a/db", "killed"),
         node_event(END - 5, "a/db", "started"),
     ]
-    measures, doubts = ask("crash", events=events, attempts=STEADY)
+    failing = attempts(20, START, 20 * MS, "unknown")
+    measures, doubts = ask("crash", events=events, attempts=STEADY + failing)
     assert measures["nodes_killed"] == 1
     assert not doubts
 

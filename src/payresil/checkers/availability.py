@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payresil.checkers.lateness import DUE, UNDECIDED, lateness
 from payresil.core.intervals import trials_to_show, wilson
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.values import Share
 
-_DUE = """
+_COUNTS = f"""
 select count(*), count(*) filter (outcome = 'ok'), count(*) filter (outcome = 'unknown'),
        count(*) filter (outcome = 'ok' and answer in ('succeeded', 'authorized'))
-from intents where source = 'load' and exists (
-  select 1 from phase_spans where phase = ? and due_ns >= start_ns
-    and (end_ns is null or due_ns < end_ns))
+{DUE}
 """
 
 
@@ -31,8 +30,9 @@ def availability(
     Counted by when a payment was due, whatever became of it; an unknown outcome is not ok, a
     decline is. Warm-up and prober are left out. Judged by the 95 % interval (Wilson): met when all
     of it is at the objective or above, missed when all of it is below, undecided in between. An
-    objective of 100% is judged by the count itself, since no sample could show it. `approved` is
-    the share of answers that were no decline.
+    objective of 100% is judged by the count itself, since no sample could show it. One that was
+    missed while the load generator was the bottleneck is undecided. `approved` is the share of
+    answers that were no decline.
     """
     objectives = {"steady": steady, "faulted": faulted, "recovering": recovering}
     if not any(objectives.values()):
@@ -42,7 +42,7 @@ def availability(
 
 
 def _phase(run: Run, phase: str, objective: Share | None) -> Iterator[Result]:
-    ((due, ok, unknown, approved),) = run.rows(_DUE, [phase])
+    ((due, ok, unknown, approved),) = run.rows(_COUNTS, [phase])
     yield Measure(f"{phase}_intents_judged", due)
     if due == 0:
         if objective is not None:
@@ -61,16 +61,22 @@ def _phase(run: Run, phase: str, objective: Share | None) -> Iterator[Result]:
     if ok:
         yield Measure(f"{phase}_approved", approved / ok, "share", *wilson(approved, ok))
     if objective is not None:
-        yield from _judge(phase, objective, due, ok)
+        yield from _judge(run, phase, objective, due, ok)
 
 
-def _judge(phase: str, objective: Share, due: int, ok: int) -> Iterator[Result]:
+def _judge(run: Run, phase: str, objective: Share, due: int, ok: int) -> Iterator[Result]:
     low, high = wilson(ok, due)
     said = f"{phase}: {ok:,} of {due:,} due payments ended ok"
     if ok == due and float(objective) == 1:
         return
     if high < objective:
-        yield Finding(f"{said}, {ok / due:.3%}; the objective is {objective}")
+        missed = f"{said}, {ok / due:.3%}; the objective is {objective}"
+        late = lateness(run, phase, due)
+        if late.is_bottleneck:
+            yield Doubt(f"{missed}; {UNDECIDED}")
+            yield late.doubt()
+        else:
+            yield Finding(missed)
     elif low < objective:
         yield Doubt(
             f"{said}: too few to decide on {objective} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payresil.checkers.refunds_asked import REFUNDS_ASKED
 from payresil.core.registry import checker
 from payresil.core.results import Finding, Measure, Result
 from payresil.core.run import Run
@@ -14,8 +15,10 @@ from three_books where acknowledged_ns is not null
 """
 
 #: Each side must hold one payment of exactly what was asked, in the currency it was asked in.
-#: A second one beside it is a duplicate, which other checks find.
-_WRONG = """
+#: A second one beside it is a duplicate, which other checks find. Of a payment captured once no
+#: more may have been given back than was asked for.
+_WRONG = f"""
+with {REFUNDS_ASKED}
 select * from (
   select intent, n, acknowledged_ns, expected_minor, asked_currency,
          case when booked_payments = 0 then 'absent from the books of the service'
@@ -30,18 +33,21 @@ select * from (
                 then 'captured at the PSP in ' || coalesce(psp_currency, 'no currency')
               when coalesce(expected_minor not in (psp_least_captured_minor,
                                                    psp_most_captured_minor), true)
-                then 'captured at the PSP as ' || psp_minor end as psp,
+                then 'captured at the PSP as ' || psp_minor
+              when psp_captures = 1 and not asked_all and returned_minor > asked_back_minor
+                then 'refunded at the PSP: ' || returned_minor || ', asked for '
+                     || asked_back_minor end as psp,
          booked_succeeded = 0 as lost
-  from three_books where acknowledged_ns is not null
+  from three_books left join returned using (intent) where acknowledged_ns is not null
 )
 where service is not null or psp is not null order by n, intent
 """
 
 
-@checker(kind="money", needs=["attempts", "books_payments", "psp_charges"])
+@checker(kind="money", needs=["attempts", "books_payments", "psp_charges", "psp_refunds"])
 def durability(run: Run) -> Iterator[Result]:
     """Every payment acknowledged to a customer is still in the books of the service and at the PSP,
-    in the amount and currency that were asked.
+    in the amount and currency that were asked, and nothing was given back unasked.
 
     Includes the prober's payments. `data_loss` counts those that the service's books no longer
     hold as succeeded, with the amount by currency; `data_loss_oldest` is when the oldest of them

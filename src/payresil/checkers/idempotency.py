@@ -14,7 +14,8 @@ from three_books where psp_captures > 1 order by n, intent
 """
 
 #: More refunds than were asked for. Refunds by which the service undid a duplicate charge are its
-#: own affair, so an intent captured twice, or one that its reconciliation found, is left out.
+#: own affair, so an intent that the PSP captured twice is left out. What the service itself says
+#: that it found is no excuse: it is the one that is judged.
 _REFUNDED_TWICE = """
 with asked as (
   select intent, count(distinct operation) as refunds from attempts
@@ -26,8 +27,22 @@ with asked as (
 select intent, done.refunds, asked.refunds
 from done join asked using (intent) join three_books using (intent)
 where done.refunds > asked.refunds and psp_captures = 1
-  and intent not in (select intent from books_breaks where intent is not null)
 order by intent
+"""
+
+#: Several holds of one intent none of which was captured or released: the customer can spend less
+#: by each. A hold beside a capture, or one that was released, is none of these.
+_HELD_TWICE = """
+select reference, count(*), sum(amount_minor)::bigint, min(currency)
+from psp_charges join three_books on reference = intent
+where status = 'succeeded' and psp_captures = 0
+  and coalesce(captured_minor, 0) = 0 and coalesce(refunded_minor, 0) < amount_minor
+  and not exists (
+    select 1 from psp_attempts released
+    where released.payment_intent = psp_charges.payment_intent
+      and endpoint = 'payment_intents.cancel'
+      and (released.status = 200 or point in ('after_commit_lost', 'after_commit_wrong')))
+group by reference, n having count(*) > 1 order by n, reference
 """
 
 #: An answer may go from authorized on to succeeded or canceled; every other change of a final
@@ -90,12 +105,13 @@ select count(*) from psp_charges where reference is null and captured_minor > 0
 """
 
 
-@checker(kind="money", needs=["attempts", "psp_attempts", "psp_charges"])
+@checker(kind="money", needs=["attempts", "psp_attempts", "psp_charges", "psp_refunds"])
 def idempotency(run: Run) -> Iterator[Result]:
     """One payment intent moves money at most once, and whoever asks again gets the same answer.
 
     Judged by intent, never by key: the keys of a flawed service differ. Two captures of one intent
-    are a violation even when one was refunded later, since the customer's money moved twice.
+    are a violation even when one was refunded later, since the customer's money moved twice; so are
+    two holds of one intent that were neither captured nor released.
     """
     yield from _measures(run)
     for intent, captures, minor, refunded, currency in run.rows(_CHARGED_TWICE):
@@ -103,6 +119,8 @@ def idempotency(run: Run) -> Iterator[Result]:
         yield Finding(
             f"captured {captures} times at the PSP: {minor:,} {currency} in all{back}", intent
         )
+    for intent, holds, minor, currency in run.rows(_HELD_TWICE):
+        yield Finding(f"held {holds} times at the PSP: {minor:,} {currency} in all", intent)
     for intent, done, asked in run.rows(_REFUNDED_TWICE):
         yield Finding(f"refunded {done} times at the PSP, asked for {asked}", intent)
     for intent, payment, one, other in run.rows(_CONTRADICTED):
@@ -130,11 +148,14 @@ def _keys(run: Run) -> Iterator[Result]:
 
 def _measures(run: Run) -> Iterator[Result]:
     tried_twice = run.one(_TRIED_TWICE)
+    charges = run.one("select count(*) from psp_charges")
     yield Measure("intents_judged", run.one("select count(*) from intents"))
     yield Measure("attempts_judged", run.one("select count(*) from attempts"))
-    yield Measure("psp_charges_judged", run.one("select count(*) from psp_charges"))
+    yield Measure("psp_charges_judged", charges)
     yield Measure("intents_tried_twice", tried_twice)
     yield Measure("answers_lost", run.one(_ANSWERS_LOST))
+    if charges == 0:
+        yield Doubt("the PSP made no charge, so nothing could have been charged twice")
     if tried_twice == 0:
         yield Doubt("nothing was ever tried twice, so nothing was put to the test")
     if nameless := run.one(_NAMELESS):

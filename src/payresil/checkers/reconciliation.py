@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payresil.checkers.refunds_asked import REFUNDS_ASKED
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -15,14 +16,17 @@ from payresil.core.values import Duration
 #: A reference that nobody sent is a phantom, but for the numbers that were reserved for a generator
 #: whose rows were lost with it. What the client was told is compared only where it was final:
 #: after `unknown`, either outcome is right as long as service and PSP agree. Of an intent captured
-#: twice the net is compared, since a service may undo a duplicate without booking it.
-_BREAKS = """
-with books as (
+#: twice the net is compared, since a service may undo a duplicate without booking it. Of one
+#: captured once that the service holds for paid, no more may be refunded than was asked for.
+_BREAKS = f"""
+with {REFUNDS_ASKED}, books as (
   select three_books.*, lost.intent is not null as lost,
          told not in ('fail', 'unknown') as told_final,
          booked_minor - booked_refunded_minor as booked_net,
-         psp_minor - psp_refunded_minor as psp_net
+         psp_minor - psp_refunded_minor as psp_net,
+         asked_back_minor, asked_all, returned_minor
   from three_books left join (select intent from reserved_without_row) lost using (intent)
+  left join returned using (intent)
 ), pending as (
   select intent, count(*) as refunds from books_refunds
   where state = 'processing' and intent is not null group by intent
@@ -54,7 +58,10 @@ with books as (
            or coalesce(psp_currency <> asked_currency, false) as currency,
          (booked_succeeded = 1 and psp_captures = 1
           and booked_refunded_minor <> psp_refunded_minor)
-           or (booked_succeeded > 0 and told_refunded_minor > booked_refunded_minor) as refund
+           or (booked_succeeded > 0 and told_refunded_minor > booked_refunded_minor)
+           or coalesce(booked_succeeded > 0 and psp_captures = 1 and not lost and not asked_all
+                       and greatest(returned_minor, booked_refunded_minor) > asked_back_minor,
+                       false) as refund
   from books left join pending using (intent)
 )
 select intent, unnest(breaks) as type, told, booked_state, booked_minor, booked_refunded_minor,
@@ -84,7 +91,9 @@ select count(*) from three_books where told = 'unknown' and booked_payments > 0
 """
 
 
-@checker(kind="money", needs=["attempts", "psp_charges", "books_payments"])
+@checker(
+    kind="money", needs=["attempts", "psp_charges", "psp_refunds", "reserved", "books_payments"]
+)
 def reconciliation(run: Run, within: Duration | None = None) -> Iterator[Result]:
     """Customers, service and PSP agree on every payment, once everything has come to rest.
 
@@ -92,13 +101,16 @@ def reconciliation(run: Run, within: Duration | None = None) -> Iterator[Result]
     has one; `service_job_passes` is 0 where there is none and the books are only compared. A
     disagreement that is left is a break with a type: missing_internal (at the PSP, not in the
     service), missing_psp, phantom (never sent by anyone), amount, currency, status, duplicate,
-    stuck_unknown (still in flight), refund. The job, run again, must change nothing. `within`: the
+    stuck_unknown (still in flight), refund (not the same in both, forgotten, or more than anybody
+    asked for). The job, run again, must change nothing. `within`: the
     system must have settled that long after the last customer was answered or gave up.
     """
     ((intents, payments, charges),) = run.rows(_JUDGED)
     yield Measure("intents_judged", intents)
     yield Measure("payments_judged", payments)
     yield Measure("psp_charges_judged", charges)
+    if not payments and not run.one("select count(*) from psp_charges"):
+        yield Doubt("neither the service nor the PSP has a payment: there is nothing to compare")
     yield Measure("outcomes_never_learnt", run.one(_NEVER_LEARNT))
     yield from _service_job(run)
     breaks: dict[str, int] = {}

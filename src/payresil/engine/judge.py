@@ -162,7 +162,8 @@ def _ask(
             said.add(result)
     except UnknownMember as error:
         said.add(Doubt(f"{error}; is an --import missing?"))
-    except Exception as error:  # third parties' code: whatever it raises must not become a pass
+    except (Exception, SystemExit) as error:
+        # Third parties' code: whatever it raises must not become a pass, nor end the process.
         said.add(Doubt(f"raised {type(error).__name__}: {error}", traceback.format_exc()))
     return member, said
 

@@ -83,7 +83,7 @@ def duration_ns(recorded: Any) -> int:
 def failed_or_slow(run: Run, window: Window) -> Iterator[Result]:
     """Attempts that failed or took longer than any usual one, or that others had to answer.
 
-    The last is what is left to see where the target of a link was replaced without a hitch.
+    The last is what is left to see where the target of a fault was replaced without a hitch.
     """
     slow_ns = _ask(run, window, "coalesce(quantile_cont(took_ns, 0.99), 0)", "steady")
     condition = f"outcome <> 'ok' or took_ns > {int(2 * slow_ns) + _SLOWER_NS}"
@@ -133,17 +133,23 @@ def _compare(run: Run, window: Window, condition: str, among: str = "true") -> C
 
 
 def _answered_by_target(run: Run, window: Window) -> Comparison | None:
-    """Of the attempts that say who answered them, those that the link's target did."""
-    link = parameters(run, window).get("link")
-    if link is None:
+    """Of the attempts that say who answered them, those that the fault's target did."""
+    target = _target(parameters(run, window))
+    if target is None:
         return None
-    target = Link.parse(str(link)).target
     names = [name for (name,) in run.rows("select distinct instance from attempts") if name]
     found = [name for name in names if _is_named(name, target)]
     if not found:
         return None
     listed = ", ".join("'" + name.replace("'", "''") + "'" for name in found)
     return _compare(run, window, f"instance in ({listed})", among="instance is not null")
+
+
+def _target(injected: Mapping[str, Any]) -> Node | None:
+    """The node that the fault made hard to reach, where it has one."""
+    if injected.get("link") is not None:
+        return Link.parse(str(injected["link"])).target
+    return Node.parse(str(injected["node"])) if injected.get("node") is not None else None
 
 
 def _is_named(name: str, selector: Node) -> bool:
@@ -195,7 +201,25 @@ def _asked_instead(run: Run, window: Window) -> str:
 
 
 def nodes_held(run: Run, window: Window, begins: str, ends: str) -> Iterator[Result]:
-    """Nodes of the fault's selector that were down, or paused, while it was active."""
+    """Nodes of the fault's selector that were down, or paused, while it was active.
+
+    That alone is no bite: a stop so short that nobody noticed puts nothing to the test. Customers
+    must have noticed, or others must have answered for the node, or it must not have answered the
+    harness when that asked for its metrics.
+    """
+    held = _held(run, window, begins, ends)
+    yield Measure(f"nodes_{begins}", len(held))
+    if not held:
+        yield Doubt(f"no node was {begins} by {window.fault}")
+    silent = _silent_scrapes(run, window, held)
+    yield Measure("scrapes_unanswered", silent)
+    for result in failed_or_slow(run, window):
+        if isinstance(result, Measure) or (held and not silent):
+            yield result
+
+
+def _held(run: Run, window: Window, begins: str, ends: str) -> set[str]:
+    """The nodes that the events table shows to have been held within the window."""
     selector = Node.parse(str(parameters(run, window).get("node", "")))
     end_ns = window.end_ns if window.end_ns is not None else _NEVER_NS
     state: dict[str, bool] = {}
@@ -214,7 +238,16 @@ def nodes_held(run: Run, window: Window, begins: str, ends: str) -> Iterator[Res
         if state[name] and at_ns >= window.start_ns:
             held.add(name)
     held |= {name for name, is_held in state.items() if is_held}
-    yield Measure(f"nodes_{begins}", len(held))
-    if not held:
-        yield Doubt(f"no node was {begins} by {window.fault}")
-    yield from (result for result in failed_or_slow(run, window) if isinstance(result, Measure))
+    return held
+
+
+def _silent_scrapes(run: Run, window: Window, nodes: set[str]) -> int:
+    """How often one of these nodes, which had answered before, did not give its metrics."""
+    end_ns = window.end_ns if window.end_ns is not None else _NEVER_NS
+    silent = run.one(
+        "select count(*) from samples where metric = 'up' and value = 0 and at_ns between ? and ? "
+        "and list_contains(?::varchar[], node) and node in ("
+        "  select node from samples where metric = 'up' and value = 1 and at_ns < ?)",
+        [window.start_ns, end_ns, sorted(nodes), window.start_ns],
+    )
+    return int(silent)

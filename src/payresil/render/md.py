@@ -111,7 +111,8 @@ def _head(run: Run, verdict: Verdict) -> Iterator[str]:
     count = facts.counts(run)
     yield (
         f"{numbers.plural(count.attempts, 'attempt')} of "
-        f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more by customers."
+        f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more "
+        "by customers."
     )
 
 

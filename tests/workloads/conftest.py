@@ -159,6 +159,7 @@ def make_spec(tmp_path: Path, api: Api) -> Callable[..., TrafficSpec]:
                 "card_numbers": (CARD,),
                 "card_cvc": "987",
                 "block": 20,
+                "probe_rate": Rate(10.0),
                 **changes,
             }
         )

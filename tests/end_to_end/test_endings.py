@@ -92,7 +92,7 @@ def broken_system(folder: Path, old: str, new: str) -> Path:
     [
         ('["{python}", -m, payresil.refpay,', "[no-such-program,", "no-such-program"),
         ('WEBHOOK_SECRET: "{webhook_secret}"', 'OTHER: "x"', "WEBHOOK_SECRET"),
-        ("from payments\n", "from no_such_table\n", "no_such_table"),
+        ("from payments order", "from no_such_table order", "no_such_table"),
     ],
     ids=["no such program", "a node that dies at start", "books that cannot be read"],
 )

@@ -20,7 +20,7 @@ from stub_psp.store.objects import Origin
 
 class Execution:
     """``now_s`` is the stub's clock; ``announced`` are the events by type, ``deliveries`` what
-    the commit sets going.
+    the commit sets going. ``unchecked`` is whether a rule says to accept what should be refused.
     """
 
     def __init__(
@@ -32,10 +32,12 @@ class Execution:
         request: str | None,
         key: str | None,
         now_s: int,
+        unchecked: bool = False,
     ) -> None:
         self.store = store
         self.account = account
         self.now_s = now_s
+        self.unchecked = unchecked
         self.deliveries: list[Delivery] = []
         self.wrote = False
         self.announced: list[str] = []

@@ -21,10 +21,16 @@ TOUCHED_SHOWN = 100
 class Faults:
     """Every rule that holds, and until when. Survives a kill as the rest of the store does."""
 
-    def __init__(self, store: Store, seed: int, endpoints: frozenset[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        seed: int,
+        endpoints: frozenset[str],
+        reference_prefix: str = "",
+    ) -> None:
         self._store = store
         self._endpoints = endpoints
-        self.book = RuleBook(seed, self._load())
+        self.book = RuleBook(seed, self._load(), reference_prefix)
         self.lease = Lease(store.number(_LEASE))
 
     def add(self, raw: object) -> Entry:

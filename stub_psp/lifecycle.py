@@ -1,6 +1,7 @@
 """The life of a request that passed authentication and validation.
 
-key lookup → [before_commit] → execute and store, in one transaction → [after_commit_*] → answer
+key lookup → [before_commit] → execute (or [unchecked]) and store, in one transaction
+→ [after_commit_*] → answer
 
 The order of the layers is Stripe's: what is refused before the key lookup is never stored, what
 was executed is stored whatever came of it, and the answer goes out only after the commit.
@@ -163,6 +164,9 @@ class Lifecycle:
     def _execute(
         self, call: Call, digest: bytes, attempt: Attempt, marks: Marks, seen: list[Seen]
     ) -> Reply:
+        accepting, also_seen = self._decide(Point.UNCHECKED, attempt)
+        if accepting is not None:
+            attempt = replace(attempt, rule=accepting.id, point=accepting.point)
         execution = Execution(
             self._store,
             self._dialect,
@@ -170,6 +174,7 @@ class Lifecycle:
             request=attempt.request,
             key=call.key,
             now_s=self._clock.now_s(),
+            unchecked=accepting is not None,
         )
         with self._store.transaction():
             answer = _run(call, execution)
@@ -188,7 +193,8 @@ class Lifecycle:
                     else answer
                 )
                 kept = Kept(execution.now_s, digest, shown.status, shown.body)
-            reply = self._answer(attempt, answer, marks, rule, [*seen, *after], kept)
+            counted = [*seen, *also_seen, *after]
+            reply = self._answer(attempt, answer, marks, rule, counted, kept)
         self._on_executed(execution)
         return reply
 

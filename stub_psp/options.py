@@ -23,6 +23,7 @@ class Options(Struct, frozen=True):
     ready_file: Path | None
     seed: int
     reference_field: str
+    reference_prefix: str
     insecure_control: bool
     webhooks: Settings
 
@@ -42,6 +43,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ready_file=given.ready_file,
         seed=given.seed,
         reference_field=given.reference_field,
+        reference_prefix=given.reference_prefix,
         insecure_control=given.insecure_control,
         webhooks=Settings(
             schedule=Schedule(given.webhook_delays, given.webhook_give_up_s),
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         "--reference-field",
         default="merchant_reference",
         help="metadata that holds the merchant's reference",
+    )
+    parser.add_argument(
+        "--reference-prefix",
+        default="",
+        metavar="PREFIX",
+        help="beginning of references that is left out of draws, as it differs from run to run",
     )
     parser.add_argument(
         "--insecure-control", action="store_true", help="serve the control plane without a token"

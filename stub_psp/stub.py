@@ -43,7 +43,9 @@ class Stub:
         self._metrics = Metrics()
         self._store = Store(options.data)
         dialect = StripeDialect(options.reference_field)
-        self._faults = Faults(self._store, options.seed, dialect.endpoints)
+        self._faults = Faults(
+            self._store, options.seed, dialect.endpoints, options.reference_prefix
+        )
         backstage = Backstage(self._store, dialect, self._executed)
         lifecycle = Lifecycle(self._store, dialect, self._faults, backstage.clock, self._executed)
         self._couriers = Couriers(self._store, dialect, self._metrics, options.webhooks)

@@ -25,6 +25,10 @@ _ATTEMPTS = (
     " replayed, rule, point, payment_intent, charge"
 )
 _EVENTS = "id, type, object, reference"
+_DELIVERIES = (
+    *("event", "type", "object", "reference", "attempt"),
+    *("at_mono_ns", "answered_mono_ns", "status", "delivered"),
+)
 
 
 def stream(database: Database, table: str) -> Iterator[bytes]:
@@ -82,9 +86,8 @@ def _refund_row(values: tuple[Any, ...]) -> Row:
 
 
 def _event_row(values: tuple[Any, ...]) -> Row:
-    names = ("event", "type", "object", "reference", "attempt", "at_mono_ns", "status")
-    row = dict(zip(names, values, strict=False))
-    row["delivered"] = bool(values[-1])
+    row = dict(zip(_DELIVERIES, values, strict=True))
+    row["delivered"] = bool(row["delivered"])
     return row
 
 
@@ -109,14 +112,14 @@ TABLES = {
     # Attempt 0 is the making of the event, then every try to deliver it.
     "psp_events": [
         (
-            f"SELECT seq, {_EVENTS}, 0, created_mono_ns, NULL, 0 FROM events WHERE seq > ?"
+            f"SELECT seq, {_EVENTS}, 0, created_mono_ns, NULL, NULL, 0 FROM events WHERE seq > ?"
             " ORDER BY seq",
             _event_row,
         ),
         (
             "SELECT a.seq, e.id, e.type, e.object, e.reference, a.attempt, a.at_mono_ns,"
-            " a.status, a.delivered FROM delivery_attempts a JOIN events e ON e.seq = a.event"
-            " WHERE a.seq > ? ORDER BY a.seq",
+            " a.answered_mono_ns, a.status, a.delivered FROM delivery_attempts a"
+            " JOIN events e ON e.seq = a.event WHERE a.seq > ? ORDER BY a.seq",
             _event_row,
         ),
     ],

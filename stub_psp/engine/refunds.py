@@ -1,4 +1,4 @@
-"""Giving captured money back: never more than was taken."""
+"""Giving captured money back: never more than was taken, unless nobody looks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ def refund(
     *,
     refund_id: str,
     now: int,
+    checked: bool = True,
     reason: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Change:
     """Give ``amount`` back, or all that is left.
+
+    Not ``checked`` it gives whatever is asked for, also where less is left; and all that was
+    captured, where no amount is named and nothing is left.
 
     Raises RefusedError ``not_refundable`` where nothing was captured, ``already_refunded`` where
     nothing is left, ``amount_exceeds_refundable`` where less is left than asked for.
@@ -33,10 +37,11 @@ def refund(
     if charge.status != "succeeded" or not charge.captured:
         raise RefusedError("not_refundable", intent=intent, charge=charge)
     left = charge.amount_captured - charge.amount_refunded
-    if left == 0:
+    if checked and left <= 0:
         raise RefusedError("already_refunded", charge=charge)
-    amount = left if amount is None else amount
-    if amount > left:
+    if amount is None:
+        amount = left if left > 0 else charge.amount_captured
+    if checked and amount > left:
         raise RefusedError("amount_exceeds_refundable", charge=charge, amount=amount, left=left)
     given = Refund(
         id=refund_id,

@@ -3,7 +3,8 @@
 Decisions do not depend on the interleaving of requests. Whether a rule with a share touches a
 request is decided by a hash of the seed, the rule's id, the request's merchant reference (or
 its key, where it has none) and how many requests of that reference the rule matched before. So
-the same plan touches the same attempts of the same payments, whatever else is going on. A
+the same plan touches the same attempts of the same payments, whatever else is going on. Where
+references begin with what differs from run to run, that prefix is left out of the draws. A
 ``count`` is spent in order of arrival, and so are the draws of requests that have neither
 reference nor key (lists): these do depend on it.
 """
@@ -40,8 +41,11 @@ class Seen(Struct, frozen=True):
 class RuleBook:
     """Rules in the order they were made; the first that touches a request at a point acts."""
 
-    def __init__(self, seed: int, entries: Iterable[Entry] = ()) -> None:
+    def __init__(
+        self, seed: int, entries: Iterable[Entry] = (), reference_prefix: str = ""
+    ) -> None:
         self._seed = seed
+        self._prefix = reference_prefix
         self._entries = {entry.rule.id: entry for entry in entries}
 
     def add(self, rule: Rule) -> Entry:
@@ -94,7 +98,9 @@ class RuleBook:
             return False
         if rule.count is not None and entry.hits >= rule.count:
             return False
-        return rule.share >= 1 or draw(self._seed, rule.id, subject, before) < rule.share
+        if rule.share >= 1:
+            return True
+        return draw(self._seed, rule.id, subject.removeprefix(self._prefix), before) < rule.share
 
 
 def draw(seed: int, rule: str, subject: str, before: int) -> float:

@@ -9,7 +9,7 @@ from typing import Literal, NoReturn, get_args
 
 from msgspec import Struct
 
-How = Literal["reset", "hang", "close", "status", "delay"]
+How = Literal["reset", "hang", "close", "status", "delay", "accept"]
 MAX_MS = 600_000
 
 
@@ -17,15 +17,20 @@ class Point(StrEnum):
     """Where in a request's life a rule acts."""
 
     BEFORE_COMMIT = "before_commit"  # nothing happened, and nothing will (but for ``delay``)
+    UNCHECKED = "unchecked"  # it happens, also where it should have been refused
     AFTER_COMMIT_LOST = "after_commit_lost"  # all of it happened; the answer is not sent
     AFTER_COMMIT_WRONG = "after_commit_wrong"  # all of it happened; the answer says otherwise
 
 
 _HOWS: dict[Point, tuple[How, ...]] = {
     Point.BEFORE_COMMIT: ("status", "reset", "close", "hang", "delay"),
+    Point.UNCHECKED: ("accept",),
     Point.AFTER_COMMIT_LOST: ("reset", "close", "hang"),
     Point.AFTER_COMMIT_WRONG: ("status",),
 }
+
+#: Where there is a check to leave out: whether less is left of a charge than is to be refunded.
+UNCHECKED_ENDPOINTS = ("refunds.create",)
 
 
 class RuleError(Exception):
@@ -44,7 +49,7 @@ class Match(Struct, frozen=True):
 class Action(Struct, frozen=True):
     """``reset`` is a TCP reset, ``close`` an orderly end, ``hang`` silence and then ``close``,
     ``status`` an error answer, ``delay`` a wait after which the request goes on as if nothing
-    had been.
+    had been, ``accept`` to do what is asked without the check.
     """
 
     how: How
@@ -87,11 +92,15 @@ def parse(raw: object, id_: str, endpoints: Collection[str]) -> Rule:
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise RuleError(f"share: got {share!r}, expected a number above 0 and up to 1")
     count = fields.get("count")
+    match = _match(fields.get("match", {}), endpoints)
+    if point is Point.UNCHECKED and match.endpoint not in UNCHECKED_ENDPOINTS:
+        known = " or ".join(UNCHECKED_ENDPOINTS)
+        raise RuleError(f"match.endpoint: got {match.endpoint!r} at {point}, expected {known}")
     return Rule(
         id=_text(fields.get("id", id_), "id", 64),
         point=point,
         action=_action(fields["action"], point),
-        match=_match(fields.get("match", {}), endpoints),
+        match=match,
         share=float(share),
         count=None if count is None else _integer(count, "count", 1, 10**9),
     )

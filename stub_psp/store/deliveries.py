@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from stub_psp.store.database import Database
 from stub_psp.store.events import Delivery
+
+
+class Try(Struct, frozen=True):
+    """What came of telling an endpoint once: its status, None where it gave no answer in time."""
+
+    at_mono_ns: int
+    answered_mono_ns: int  # or when the stub gave up waiting
+    status: int | None
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
 
 
 class Deliveries:
@@ -28,20 +42,19 @@ class Deliveries:
         row = self._database.row("SELECT count(*) FROM deliveries")
         return int(row[0]) if row else 0
 
-    def tried(
-        self, delivery: Delivery, at_mono_ns: int, status: int | None, delivered: bool
-    ) -> None:
+    def tried(self, delivery: Delivery, tried: Try) -> None:
         """Log one try: ``delivery.attempts`` is its number, from 1."""
         self._database.defer(
-            "INSERT INTO delivery_attempts (event, endpoint, attempt, at_mono_ns, status,"
-            " delivered) VALUES (?,?,?,?,?,?)",
+            "INSERT INTO delivery_attempts (event, endpoint, attempt, at_mono_ns,"
+            " answered_mono_ns, status, delivered) VALUES (?,?,?,?,?,?,?)",
             (
                 delivery.event,
                 delivery.endpoint,
                 delivery.attempts,
-                at_mono_ns,
-                status,
-                delivered,
+                tried.at_mono_ns,
+                tried.answered_mono_ns,
+                tried.status,
+                tried.delivered,
             ),
         )
 

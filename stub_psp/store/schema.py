@@ -7,7 +7,7 @@ attempt that made it.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -47,8 +47,8 @@ CREATE TABLE deliveries (
     PRIMARY KEY (event, endpoint)) WITHOUT ROWID;
 CREATE TABLE delivery_attempts (
     seq INTEGER PRIMARY KEY, event INTEGER NOT NULL, endpoint INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, at_mono_ns INTEGER NOT NULL, status INTEGER,
-    delivered INTEGER NOT NULL);
+    attempt INTEGER NOT NULL, at_mono_ns INTEGER NOT NULL, answered_mono_ns INTEGER NOT NULL,
+    status INTEGER, delivered INTEGER NOT NULL);
 
 -- kept_*, digest and clock_s: what a repeated key gets, where this attempt stored a result.
 CREATE TABLE attempts (

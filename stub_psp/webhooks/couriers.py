@@ -18,6 +18,7 @@ from stub_psp.exchange import Dialect
 from stub_psp.log import log
 from stub_psp.metrics import Metrics
 from stub_psp.store import Store
+from stub_psp.store.deliveries import Try
 from stub_psp.store.events import Delivery, Endpoint
 from stub_psp.webhooks.schedule import Schedule
 
@@ -92,10 +93,10 @@ class Couriers:
         tried = replace(delivery, attempts=delivery.attempts + 1)
         at_ns = time.monotonic_ns()
         status = await self._post(delivery.event, endpoint)
-        delivered = status is not None and 200 <= status < 300
+        came_of_it = Try(at_ns, time.monotonic_ns(), status)
         deliveries = self._store.deliveries
-        deliveries.tried(tried, at_ns, status, delivered)
-        if delivered:
+        deliveries.tried(tried, came_of_it)
+        if came_of_it.delivered:
             self._metrics.webhooks["delivered"] += 1
             deliveries.finish(tried)
             return

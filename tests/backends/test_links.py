@@ -210,6 +210,15 @@ def test_heal_says_what_it_could_not_heal(links: ProxiedLinks, proxies: FakeProx
         links.heal()
 
 
+def test_every_run_of_a_plan_names_its_toxics_alike(
+    links: ProxiedLinks, proxies: FakeProxies
+) -> None:
+    """The server draws by seed, proxy, toxic and ordinal of the connection."""
+    with links.apply("service->db", SILENCE), links.apply("service.1->db", [LATENCY]):
+        named = proxies.states["a.service.1--a.db"].toxics
+        assert list(named) == ["effect-1.0", "effect-1.1", "effect-2.0"]
+
+
 def test_names_of_proxies_need_no_escaping_and_do_not_collide() -> None:
     assert proxy_name(Link.parse("a/service.1->a/db")) == "a.service.1--a.db"
     twins = (Link.parse("a->b"), Link.parse("a--b->c"), Link.parse("a->b--c"))

@@ -23,10 +23,17 @@ class FakeProcess:
 
     def __init__(self) -> None:
         self.state = "running"
+        self.ended: str | None = None
 
     def kill(self) -> None:
         assert self.state in ("running", "paused")
         self.state = "down"
+        self.ended = "killed"
+
+    def stop(self) -> None:
+        assert self.state in ("running", "paused")
+        self.state = "down"
+        self.ended = "stopped"
 
     def launch(self) -> None:
         assert self.state == "down"
@@ -63,6 +70,11 @@ class Overlaps(RuleBasedStateMachine):
     @rule(node=st.sampled_from(NODES))
     def kill(self, node: Node) -> None:
         self.control.kill(node)
+        self.down[node] += 1
+
+    @rule(node=st.sampled_from(NODES))
+    def stop(self, node: Node) -> None:
+        self.control.stop(node)
         self.down[node] += 1
 
     @rule(node=st.sampled_from(NODES))
@@ -107,6 +119,20 @@ class Overlaps(RuleBasedStateMachine):
 
 def test_any_interleaving_leaves_every_node_as_its_faults_want_it() -> None:
     run_machine(Overlaps, settings=settings(max_examples=100, deadline=None))
+
+
+@pytest.mark.parametrize(("first", "second"), [("kill", "stop"), ("stop", "kill")])
+def test_how_a_node_ends_is_how_the_first_fault_wants_it(first: str, second: str) -> None:
+    process = FakeProcess()
+    db = NODES[1]
+    control = NodeControl(cast(Any, {db: process}), leaves=lambda _: None, returns=lambda _: None)
+    getattr(control, first)(db)
+    getattr(control, second)(db)
+    assert process.ended == {"kill": "killed", "stop": "stopped"}[first]
+    control.start(db)
+    assert process.state == "down"
+    control.start(db)
+    assert process.state == "running"
 
 
 def test_what_is_no_node_of_the_backend_is_named() -> None:

@@ -113,6 +113,58 @@ def test_one_that_dies_by_itself_is_reported_and_noticed(
     assert events[-1][3] == {"status": -signal.SIGABRT}
 
 
+def test_it_is_stopped_in_order_and_started_again(
+    made: Callable[..., NodeProcess], events: list[tuple[Any, ...]]
+) -> None:
+    words = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('bye'));"
+    node = made(words + SERVE)
+    node.launch()
+    node.await_ready()
+    node.stop()
+    assert not node.running
+    assert last_lines(node.log)[-1] == "bye"
+    node.check()  # it was told to
+    node.launch()
+    node.await_ready()
+    assert whats(events) == ["started", "stopped", "started"]
+    assert events[1][3]["pid"] == events[0][3]["pid"]
+
+
+def test_one_that_does_not_listen_is_killed_which_is_told(
+    made: Callable[..., NodeProcess],
+    events: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_process, "STOP_S", 0.05)
+    node = made(DEAF)
+    node.launch()
+    node.await_ready()
+    node.stop()
+    assert not node.running
+    assert whats(events) == ["started", "killed", "stopped"]
+    assert events[1][3]["reason"] == "it did not stop when asked to"
+    assert events[2][3]["seconds"] >= 0.05
+
+
+def test_a_paused_one_can_be_stopped(
+    made: Callable[..., NodeProcess], events: list[tuple[Any, ...]]
+) -> None:
+    node = made(SERVE)
+    node.launch()
+    node.await_ready()
+    node.pause()
+    node.stop()
+    assert whats(events) == ["started", "paused", "stopped"]
+
+
+def test_each_program_has_its_own_signal_to_stop(made: Callable[..., NodeProcess]) -> None:
+    node = made(DEAF, stop_signal=signal.SIGINT)
+    node.launch()
+    node.await_ready()
+    node.stop()
+    assert last_lines(node.log)[-1] == "KeyboardInterrupt"
+
+
 def test_stopping_is_asked_for_and_then_enforced(
     made: Callable[..., NodeProcess],
     events: list[tuple[Any, ...]],
@@ -139,6 +191,8 @@ def test_stopping_is_asked_for_and_then_enforced(
 def test_what_was_never_started_cannot_be_killed(made: Callable[..., NodeProcess]) -> None:
     with pytest.raises(EnvironmentBroke, match="was never started"):
         made(SERVE).kill()
+    with pytest.raises(EnvironmentBroke, match="was never started"):
+        made(SERVE).stop()
 
 
 @pytest.mark.parametrize(

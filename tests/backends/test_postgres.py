@@ -126,6 +126,21 @@ def test_a_crash_under_load_loses_nothing_that_was_committed(database: Database)
     assert database.ask("select array_agg(n order by n) from t") == [1, 2]
 
 
+def test_it_stops_in_order_while_a_client_is_still_there(database: Database) -> None:
+    async def stop_in_the_middle(client: asyncpg.Connection) -> None:
+        await client.execute("create table kept as select 7 as n")
+        database.node.stop()
+
+    database.as_client(stop_in_the_middle)
+    log = database.node.log.read_text()
+    assert "received fast shutdown request" in log
+    assert "database system is shut down" in log
+    database.node.launch()
+    database.node.await_ready()
+    assert database.ask("select n from kept") == 7
+    assert "was not properly shut down" not in database.node.log.read_text()[len(log) :]
+
+
 def test_a_paused_database_answers_nothing_and_then_goes_on(database: Database) -> None:
     async def while_paused(client: asyncpg.Connection) -> int:
         question = asyncio.ensure_future(client.fetchval("select 1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import requests
 from payresil.backends.embedded.own_server import OwnServer
 from payresil.backends.psp_control import PspControl
 from payresil.core.protocols import EnvironmentBroke
+from payresil.core.registry import faults
 
 Until = Callable[[Callable[[], object]], None]
 TOKEN = "token-of-the-tests"
@@ -69,6 +71,33 @@ def test_a_rule_is_there_while_its_context_lasts_and_shows_in_the_truth(
     ]
     charges = [row for row in control.truth("psp_charges") if row["reference"] == reference]
     assert len(charges) == 1
+
+
+def test_refunds_that_were_not_checked_show_in_the_truth(
+    psp_node: OwnServer, control: PspControl, pay: Callable[..., requests.Response]
+) -> None:
+    reference = f"run-{uuid.uuid4().hex}"
+    of = {"payment_intent": pay(reference).json()["id"], "amount": "700"}
+
+    def refund() -> int:
+        with requests.Session() as session:
+            session.trust_env = False
+            url = f"http://127.0.0.1:{psp_node.port('port')}/v1/refunds"
+            headers = {"Authorization": "Bearer sk_test_tests"}
+            return session.post(url, data=of, headers=headers, timeout=20).status_code
+
+    fault = faults.get("psp_unchecked_refunds").call
+    with fault(SimpleNamespace(psp=control), fault_id="taken"):
+        assert [refund(), refund()] == [200, 200]
+    assert refund() == 400
+    (charge,) = (row for row in control.truth("psp_charges") if row["reference"] == reference)
+    assert (charge["captured_minor"], charge["refunded_minor"]) == (1000, 1400)
+    asked = [row for row in control.truth("psp_attempts") if row["endpoint"] == "refunds.create"]
+    assert [(row["rule"], row["point"]) for row in asked] == [
+        ("taken", "unchecked"),
+        ("taken", "unchecked"),
+        (None, None),
+    ]
 
 
 def test_a_rule_that_the_psp_does_not_know_is_refused_with_its_words(control: PspControl) -> None:

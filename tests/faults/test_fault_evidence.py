@@ -86,6 +86,7 @@ def psp_row(n: int, rule: str | None, point: str | None, answered: bool = False)
         ("psp_lost_answers", "after_commit_lost", "answers_lost"),
         ("psp_errors", "before_commit", "errors_answered"),
         ("psp_wrong_answers", "after_commit_wrong", "wrong_answers"),
+        ("psp_lost_requests", "before_commit", "requests_lost"),
     ],
 )
 def test_a_psp_fault_bit_when_requests_show_its_rule(name: str, point: str, measure: str) -> None:
@@ -115,10 +116,123 @@ def test_a_rule_that_matched_nothing_is_doubted_and_says_what_was_asked_for() ->
     assert doubts[0].endswith("it was asked for nothing while the fault was active")
 
 
+SLOW = fault_events("psp_slow", delay="400ms")
+
+
+def slowed(n: int, took: int | None) -> Row:
+    row = psp_row(n, "psp_slow", "before_commit")
+    return row if took is None else {**row, "answered_ns": row["received_ns"] + took}
+
+
+def test_a_slow_psp_bit_when_the_requests_it_held_took_that_long() -> None:
+    rows = [slowed(0, 400 * MS), slowed(1, 399 * MS), slowed(2, 20 * MS), slowed(3, None)]
+    measures, doubts = ask("psp_slow", events=SLOW, psp_attempts=rows)
+    assert measures["requests_held"] == 4
+    assert measures["requests_slowed"] == 2  # timers may be a millisecond early
+    assert not doubts
+
+
+@pytest.mark.parametrize("table", ["psp_charges", "psp_refunds"])
+def test_where_nobody_waited_for_the_answer_the_money_shows_how_long_it_took(table: str) -> None:
+    made = {"request": "req_0", "created_ns": START + 450 * MS}
+    measures, doubts = ask(
+        "psp_slow", events=SLOW, psp_attempts=[slowed(0, None)], **{table: [made]}
+    )
+    assert measures["requests_slowed"] == 1
+    assert not doubts
+
+
+def test_a_slow_psp_is_doubted_when_nothing_is_known_to_have_taken_long() -> None:
+    _, doubts = ask("psp_slow", events=SLOW, psp_attempts=[slowed(0, 20 * MS), slowed(1, None)])
+    assert doubts == [
+        "psp_slow touched 2 requests at the PSP, and none of them is known to have taken 400 ms"
+    ]
+    _, doubts = ask("psp_slow", events=SLOW, psp_attempts=[])
+    assert len(doubts) == 1
+    assert "matched no request" in doubts[0]
+
+
+# --- the PSP's limit of refunds ---------------------------------------------------------------
+
+UNCHECKED = fault_events("psp_unchecked_refunds")
+
+
+def customer(
+    operation: str, kind: str, minor: int, at: int = START + S, intent: str = "r-1"
+) -> Row:
+    return {
+        "intent": intent,
+        "operation": operation,
+        "kind": kind,
+        "amount_minor": minor,
+        "sent_ns": at,
+        "done_ns": at + 20 * MS,
+    }
+
+
+PAID = customer("pay", "create", 1000, at=0)
+
+
+@pytest.mark.parametrize(
+    ("refunds", "beyond"),
+    [
+        ([customer("refund.1", "refund", 600), customer("refund.2", "refund", 600)], True),
+        ([customer("refund.1", "refund", 600), customer("refund.2", "refund", 400)], False),
+        # the same refund asked for again is no second one
+        ([customer("refund.1", "refund", 600), customer("refund.1", "refund", 600)], False),
+        ([customer("refund.1", "refund", 600, at=S), customer("refund.2", "refund", 600)], True),
+        (
+            [
+                customer("refund.1", "refund", 600, at=S),
+                customer("refund.2", "refund", 600, at=2 * S),
+            ],
+            False,
+        ),
+        (
+            [customer("refund.1", "refund", 600), customer("refund.2", "refund", 600, at=END + S)],
+            False,
+        ),
+        (
+            [
+                customer("refund.1", "refund", 600),
+                customer("refund.1", "refund", 600, intent="r-2"),
+            ],
+            False,
+        ),
+        ([], False),
+    ],
+)
+def test_the_psps_limit_was_missed_when_customers_asked_for_more_than_was_paid(
+    refunds: list[Row], beyond: bool
+) -> None:
+    others = [customer("pay", "create", 9000, at=0, intent="r-2")]
+    measures, doubts = ask(
+        "psp_unchecked_refunds", events=UNCHECKED, attempts=[PAID, *others, *refunds]
+    )
+    assert measures["payments_asked_back_beyond"] == int(beyond)
+    assert (not doubts) == beyond
+
+
+def test_what_the_psp_took_is_counted() -> None:
+    rows = [psp_row(n, "psp_unchecked_refunds", "unchecked") for n in range(2)]
+    charges = [
+        {"captured_minor": 1000, "refunded_minor": 1200},
+        {"captured_minor": 1000, "refunded_minor": 1000},
+    ]
+    measures, doubts = ask(
+        "psp_unchecked_refunds", events=UNCHECKED, psp_attempts=rows, psp_charges=charges
+    )
+    assert measures["refunds_taken_unchecked"] == 2
+    assert measures["charges_refunded_beyond"] == 1
+    assert "nobody asked for more" in doubts[0]
+
+
 # --- links ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["partition", "refused", "reset", "bandwidth"])
+@pytest.mark.parametrize(
+    "name", ["partition", "one_way_partition", "lost_answers", "refused", "reset", "bandwidth"]
+)
 def test_a_link_fault_bit_when_attempts_fail_that_did_not_before(name: str) -> None:
     failing = attempts(20, START, 20 * MS, "unknown")
     measures, doubts = ask(name, events=fault_events(name), attempts=STEADY + failing + USUAL[:180])
@@ -196,7 +310,7 @@ def test_latency_bit_when_attempts_took_that_much_longer(delay: Any, jitter: Any
     some = attempts(50, START, 175 * MS) + attempts(50, START, 168 * MS)
     measures, doubts = ask("latency", events=events, attempts=STEADY + some + USUAL)
     assert measures["attempts_delayed"] == 50  # 20 ms is usual, and 150 ms at least are added
-    assert measures["usual_duration"] == pytest.approx(0.02)
+    assert measures["attempts_usual_duration"] == pytest.approx(0.02)
     assert not doubts
     _, doubts = ask("latency", events=events, attempts=STEADY + USUAL)
     assert "took 150 ms longer than usual" in doubts[0]
@@ -246,6 +360,103 @@ def test_instances_that_go_by_other_names_show_nothing(name: str | None) -> None
     assert "left no trace" in doubts[0]
 
 
+# --- the links of webhooks --------------------------------------------------------------------
+
+
+def deliveries(count: int, start: int, took: int, delivered: bool = True) -> list[Row]:
+    return [
+        {
+            "event": f"evt_{start}_{n}",
+            "attempt": 1,
+            "at_ns": start + n * 20 * MS,
+            "answered_ns": start + n * 20 * MS + took,
+            "status": 200 if delivered else None,
+            "delivered": delivered,
+        }
+        for n in range(count)
+    ]
+
+
+CREATED = [{"event": "evt_1", "attempt": 0, "at_ns": START, "delivered": False}] * 300
+TOLD_STEADY = deliveries(200, 0, 20 * MS)
+TOLD = deliveries(200, START, 20 * MS)
+
+
+@pytest.mark.parametrize(
+    "name", ["partition", "one_way_partition", "lost_answers", "refused", "reset", "bandwidth"]
+)
+def test_a_fault_of_webhooks_bit_when_deliveries_failed(name: str) -> None:
+    events = fault_events(name, link="psp->router")
+    failing = deliveries(20, START, 20 * MS, delivered=False)
+    measures, doubts = ask(
+        name,
+        events=events,
+        psp_events=CREATED + TOLD_STEADY + failing + TOLD[:180],
+        attempts=STEADY + USUAL,  # customers notice nothing
+    )
+    assert measures["deliveries_failed_or_slow"] == 20
+    assert measures["deliveries_failed_or_slow_share"] == pytest.approx(0.1)
+    assert "attempts_failed_or_slow" not in measures
+    assert not doubts
+
+
+def test_it_is_doubted_when_deliveries_were_as_usual() -> None:
+    events = fault_events("partition", link="psp->router")
+    failing = attempts(50, START, 20 * MS, "unknown")  # of another fault
+    _, doubts = ask(
+        "partition",
+        events=events,
+        psp_events=CREATED + TOLD_STEADY + TOLD,
+        attempts=STEADY + failing,
+    )
+    assert doubts == [
+        "partition left no trace: 0 of 200 deliveries failed or were slow while it was active, "
+        "0 of 200 in the steady phase"
+    ]
+    _, doubts = ask("partition", events=events, psp_events=CREATED + TOLD_STEADY)
+    assert doubts == ["the PSP told nobody of anything while partition was active"]
+    _, doubts = ask("partition", events=events, psp_events=CREATED + TOLD)
+    assert doubts == ["nothing to compare with: no delivery ended before partition; start later"]
+
+
+def test_slow_webhooks_are_seen_in_deliveries_and_not_in_attempts() -> None:
+    events = fault_events("latency", delay="200ms", link="psp->router")
+    late = deliveries(50, START, 225 * MS)
+    measures, doubts = ask(
+        "latency", events=events, psp_events=TOLD_STEADY + late + TOLD, attempts=STEADY + USUAL
+    )
+    assert measures["deliveries_delayed"] == 50
+    assert not doubts
+    _, doubts = ask("latency", events=events, psp_events=TOLD_STEADY + TOLD)
+    assert "0 of 200 deliveries took 200 ms longer than usual" in doubts[0]
+
+
+@pytest.mark.parametrize(("customers_notice", "told"), [(True, True), (False, True), (True, False)])
+def test_over_both_kinds_of_links_either_shows_it(customers_notice: bool, told: bool) -> None:
+    events = fault_events("partition", link=["psp->router", "service->psp"])
+    failing = attempts(50, START, 20 * MS, "unknown") if customers_notice else []
+    undelivered = deliveries(50, START, 20 * MS, delivered=False) if told else []
+    measures, doubts = ask(
+        "partition",
+        events=events,
+        attempts=STEADY + USUAL + failing,
+        psp_events=TOLD_STEADY + TOLD + undelivered,
+    )
+    assert measures["attempts_failed_or_slow"] == len(failing)
+    assert measures["deliveries_failed_or_slow"] == len(undelivered)
+    assert not doubts
+
+
+def test_over_both_kinds_of_links_it_is_doubted_when_neither_shows_it() -> None:
+    events = fault_events("partition", link=["psp->router", "service->psp"])
+    _, doubts = ask(
+        "partition", events=events, attempts=STEADY + USUAL, psp_events=TOLD_STEADY + TOLD
+    )
+    assert len(doubts) == 2
+    assert "attempts failed" in doubts[0]
+    assert "deliveries failed" in doubts[1]
+
+
 # --- nodes ----------------------------------------------------------------------------------
 
 
@@ -266,7 +477,12 @@ def test_a_crash_bit_when_the_node_was_killed_and_customers_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "begins", "ends"), [("crash", "killed", "started"), ("pause", "paused", "resumed")]
+    ("fault", "begins", "ends"),
+    [
+        ("crash", "killed", "started"),
+        ("pause", "paused", "resumed"),
+        ("restart", "stopped", "started"),
+    ],
 )
 def test_a_node_held_so_shortly_that_nobody_noticed_is_doubted(
     fault: str, begins: str, ends: str
@@ -282,6 +498,21 @@ def test_a_node_held_so_shortly_that_nobody_noticed_is_doubted(
     assert measures[f"nodes_{begins}"] == 1
     assert len(doubts) == 1
     assert "left no trace" in doubts[0]
+
+
+def test_a_restart_bit_when_the_node_was_stopped_and_customers_noticed() -> None:
+    events = [
+        *fault_events("restart", node="service"),
+        node_event(START + 1, "a/service.1", "killed"),  # it did not end when asked to
+        node_event(START + 2, "a/service.1", "stopped"),
+        node_event(START + 3, "a/service.2", "stopped"),
+        node_event(END - 1, "a/service.1", "started"),
+        node_event(END - 1, "a/service.2", "started"),
+    ]
+    failing = attempts(20, START, 20 * MS, "unknown")
+    measures, doubts = ask("restart", events=events, attempts=STEADY + failing + USUAL[:180])
+    assert measures["nodes_stopped"] == 2
+    assert not doubts
 
 
 def test_a_crash_bit_when_others_had_to_answer_for_the_node() -> None:

@@ -43,6 +43,9 @@ class FakeEnvironment:
     def kill(self, node: Node) -> None:
         self._do("kill", node)
 
+    def stop(self, node: Node) -> None:
+        self._do("stop", node)
+
     def start(self, node: Node) -> None:
         self._do("start", node)
 
@@ -98,17 +101,36 @@ def inject(environment: FakeEnvironment, name: str, **parameters: Any) -> Any:
             False,
         ),
         (
-            "partition",
+            "one_way_partition",
             {"direction": "downstream"},
             [Toxic("timeout", "downstream", {"timeout": 0})],
             False,
         ),
+        (
+            "one_way_partition",
+            {"direction": "upstream"},
+            [Toxic("timeout", "upstream", {"timeout": 0})],
+            False,
+        ),
         ("refused", {}, [], True),
-        ("reset", {}, [Toxic("reset_peer", "downstream", {"timeout": 0})], False),
+        ("reset", {}, [Toxic("reset_peer", "upstream", {"timeout": 0})], False),
         (
             "reset",
-            {"direction": "upstream", "after": Duration(0.1)},
+            {"after": Duration(0.1)},
             [Toxic("reset_peer", "upstream", {"timeout": 100})],
+            False,
+        ),
+        ("lost_answers", {}, [Toxic("reset_peer", "downstream", {"timeout": 0})], False),
+        (
+            "lost_answers",
+            {"how": "close"},
+            [Toxic("limit_data", "downstream", {"bytes": 0})],
+            False,
+        ),
+        (
+            "lost_answers",
+            {"how": "close", "let_by": Size(4000)},
+            [Toxic("limit_data", "downstream", {"bytes": 4000})],
             False,
         ),
         (
@@ -134,6 +156,12 @@ def test_faults_of_links(
 def test_a_bandwidth_of_nothing_is_no_bandwidth(environment: FakeEnvironment) -> None:
     with pytest.raises(ValueError, match="less than 1KB"):
         inject(environment, "bandwidth", link="service->db", per_second=Size(400))
+    assert environment.done == []
+
+
+def test_a_reset_ends_the_first_answer_and_lets_nothing_by(environment: FakeEnvironment) -> None:
+    with pytest.raises(ValueError, match=r"let_by: 4KB .* use close"):
+        inject(environment, "lost_answers", link="service->db", let_by=Size(4000))
     assert environment.done == []
 
 
@@ -168,6 +196,27 @@ def test_a_bandwidth_of_nothing_is_no_bandwidth(environment: FakeEnvironment) ->
             "payment_intents.create",
             {"how": "status", "status": 500, "store": True},
         ),
+        (
+            "psp_lost_requests",
+            {},
+            "before_commit",
+            "payment_intents.*",
+            {"how": "reset"},
+        ),
+        (
+            "psp_lost_requests",
+            {"how": "hang", "hang": Duration(2), "endpoint": "refunds.create"},
+            "before_commit",
+            "refunds.create",
+            {"how": "hang", "hang_ms": 2000},
+        ),
+        (
+            "psp_slow",
+            {"delay": Duration(0.4), "endpoint": "*"},
+            "before_commit",
+            "*",
+            {"how": "delay", "delay_ms": 400},
+        ),
     ],
 )
 def test_faults_of_the_psp(
@@ -191,8 +240,33 @@ def test_faults_of_the_psp(
     assert done[1:] == ["healed"]
 
 
+def test_the_psp_may_take_every_refund(environment: FakeEnvironment) -> None:
+    injected, done = inject(environment, "psp_unchecked_refunds", fault_id="taken")
+    assert injected == [
+        {
+            "id": "taken",
+            "point": "unchecked",
+            "match": {"endpoint": "refunds.create"},
+            "action": {"how": "accept"},
+        }
+    ]
+    assert done[1:] == ["healed"]
+
+
+def test_a_slow_psp_is_slow_for_everybody_unless_a_share_is_given(
+    environment: FakeEnvironment,
+) -> None:
+    injected, _ = inject(environment, "psp_slow", delay=Duration(1), fault_id="slow")
+    assert injected[0]["share"] == 1
+
+
 @pytest.mark.parametrize(
-    ("name", "begin", "end"), [("crash", "kill", "start"), ("pause", "pause", "resume")]
+    ("name", "begin", "end"),
+    [
+        ("crash", "kill", "start"),
+        ("pause", "pause", "resume"),
+        ("restart", "stop", "start"),
+    ],
 )
 def test_faults_of_nodes_reach_every_node_they_name(
     environment: FakeEnvironment, name: str, begin: str, end: str
@@ -202,7 +276,7 @@ def test_faults_of_nodes_reach_every_node_they_name(
     assert sorted(done[2:]) == [f"{end} a/service.1", f"{end} a/service.2"]
 
 
-@pytest.mark.parametrize("name", ["crash", "pause"])
+@pytest.mark.parametrize("name", ["crash", "pause", "restart"])
 def test_a_node_fault_that_fails_half_way_heals_what_it_did(
     environment: FakeEnvironment, name: str
 ) -> None:
@@ -213,7 +287,7 @@ def test_a_node_fault_that_fails_half_way_heals_what_it_did(
     assert all("a/service.1" in each for each in environment.done)
 
 
-@pytest.mark.parametrize("name", ["crash", "pause"])
+@pytest.mark.parametrize("name", ["crash", "pause", "restart"])
 def test_a_node_that_is_not_there_is_an_error(environment: FakeEnvironment, name: str) -> None:
     with pytest.raises(SelectorError, match="matches no node"):
         inject(environment, name, node="b/db")
@@ -224,5 +298,4 @@ def test_every_fault_has_a_claim_evidence_and_a_schema(member: Any) -> None:
     assert member.claim.endswith(".")
     assert callable(member.traits["evidence"])
     assert set(member.traits["needs"]) <= {"links", "psp_rules", "nodes"}
-    assert parameters_of(member.call)
     assert "fault_id" not in {field.name for field in parameters_of(member.call)}

@@ -180,7 +180,8 @@ def test_the_god_view_has_the_columns_the_harness_keeps(stub):
         " refunded_minor currency status captured created_mono_ns clock_s",
         "psp_refunds": "refund charge payment_intent reference key request amount_minor currency"
         " status created_mono_ns clock_s",
-        "psp_events": "event type object reference attempt at_mono_ns status delivered",
+        "psp_events": "event type object reference attempt at_mono_ns answered_mono_ns status"
+        " delivered",
     }
     for table, names in columns.items():
         rows = [row for row in stub.truth(table) if row["reference"] == "columns"]

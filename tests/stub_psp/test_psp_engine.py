@@ -208,9 +208,32 @@ def test_refunds_stop_at_what_was_captured() -> None:
         refund(intent, all_of_it.charge, 1, refund_id="re_2", now=NOW)
 
 
+def test_where_nobody_looks_refunds_go_beyond_what_was_captured() -> None:
+    intent, charge = paid()
+
+    def unchecked(charge: Charge, amount: int | None) -> tuple[int, Charge]:
+        change = refund(intent, charge, amount, refund_id="re_1", now=NOW, checked=False)
+        assert change.refund is not None
+        assert change.charge is not None
+        assert kinds(change) == [Kind.REFUND_CREATED, Kind.CHARGE_REFUNDED]
+        return change.refund.amount, change.charge
+
+    given, charge = unchecked(charge, 800)
+    assert given == 800
+    given, _ = unchecked(charge, None)
+    assert given == 200  # all that is left
+    given, charge = unchecked(charge, 700)
+    assert (given, charge.amount_refunded) == (700, 1500)
+    given, charge = unchecked(charge, None)
+    assert (given, charge.amount_refunded) == (1000, 2500)  # all of it, once more
+    with pytest.raises(RefusedError, match="already_refunded"):
+        refund(intent, charge, None, refund_id="re_2", now=NOW)
+
+
 def test_what_was_not_captured_cannot_be_refunded() -> None:
-    with pytest.raises(RefusedError, match="not_refundable"):
-        refund(*held(), None, refund_id="re_1", now=NOW)
+    for checked in (True, False):
+        with pytest.raises(RefusedError, match="not_refundable"):
+            refund(*held(), None, refund_id="re_1", now=NOW, checked=checked)
 
 
 def test_a_refusal_has_a_known_reason() -> None:

@@ -19,6 +19,11 @@ from stub_psp.store import Store
 
 ENDPOINTS = StripeDialect().endpoints
 LOSE = {"point": "after_commit_lost", "action": {"how": "reset"}}
+ACCEPT = {
+    "point": "unchecked",
+    "match": {"endpoint": "refunds.create"},
+    "action": {"how": "accept"},
+}
 
 
 def rule(**fields):
@@ -51,6 +56,12 @@ def rule(**fields):
         ({"point": "before_commit", "action": {"how": "status", "status": 200}}, "400 to 599"),
         ({"point": "before_commit", "action": {"how": "status", "store": True}}, "stored"),
         ({"point": "after_commit_wrong", "action": {"how": "hang", "hang_ms": 1}}, "expected"),
+        ({**ACCEPT, "match": {}}, "got None at unchecked, expected refunds.create"),
+        ({**ACCEPT, "match": {"endpoint": "refunds.*"}}, "expected refunds.create"),
+        ({**ACCEPT, "match": {"endpoint": "payment_intents.create"}}, "expected refunds.create"),
+        ({**ACCEPT, "action": {"how": "reset"}}, "reset at unchecked; expected accept"),
+        ({**ACCEPT, "action": {"how": "accept", "status": 500}}, "means nothing with how: accept"),
+        ({**LOSE, "action": {"how": "accept"}}, "accept at after_commit_lost"),
     ],
 )
 def test_a_rule_that_cannot_bite_as_meant_is_an_error(raw, says):
@@ -82,8 +93,8 @@ def test_match(match, covers):
     assert rule(match=match).covers("payment_intents.create", "r-1", "k") is covers
 
 
-def book_of(*rules, seed=7):
-    book = RuleBook(seed)
+def book_of(*rules, seed=7, prefix=""):
+    book = RuleBook(seed, reference_prefix=prefix)
     for one in rules:
         book.add(one)
     return book
@@ -108,6 +119,22 @@ def test_a_share_does_not_depend_on_the_interleaving(order, share):
     mixed = list(requests)
     order.shuffle(mixed)
     assert hits(book_of(rule(share=share)), requests) == hits(book_of(rule(share=share)), mixed)
+
+
+@given(one=st.text(), other=st.text(), share=st.floats(0.01, 0.99))
+@settings(max_examples=50, deadline=None)
+def test_what_references_begin_with_in_one_run_alone_is_left_out_of_draws(one, other, share):
+    def numbers(prefix):
+        book = book_of(rule(share=share), prefix=prefix)
+        found = hits(book, [f"{prefix}{n % 40}" for n in range(120)])
+        return {(reference.removeprefix(prefix), nth) for reference, nth in found}
+
+    assert numbers(one) == numbers(other) == numbers("")
+
+
+def test_references_that_differ_in_the_prefix_alone_are_counted_apart():
+    book = book_of(rule(match={"nth": 2}), prefix="r-")
+    assert hits(book, ["r-1", "1", "r-1"]) == {("r-1", 2)}
 
 
 def test_a_share_is_a_share():
@@ -205,6 +232,39 @@ def test_hang_before_the_commit_holds_the_key_and_then_lets_it_go(desk, new_wait
     assert meanwhile.status == 409
     assert after.status == 200
     assert desk.count("intents") == 1
+
+
+def test_unchecked_refunds_go_beyond_what_was_captured_while_the_rule_is_there(desk):
+    intent = desk.pay(reference="r-7").json
+    of = {"payment_intent": intent["id"]}
+    desk.faults.add(ACCEPT)
+    first = desk("POST", "refunds", {**of, "amount": 700}, "a")
+    second = desk("POST", "refunds", {**of, "amount": 700}, "b")
+    assert (first.json["status"], second.json["amount"]) == ("succeeded", 700)
+    again = desk("POST", "refunds", {**of, "amount": 700}, "b")
+    assert again.headers["idempotent-replayed"] == "true"
+    charge = desk("GET", f"charges/{intent['latest_charge']}").json
+    assert (charge["amount_refunded"], charge["refunded"]) == (1400, True)
+    desk.faults.remove(["rule-1"])
+    assert desk("POST", "refunds", {**of, "amount": 1}, "c").status == 400
+    rows = desk.store.database.rows(
+        "SELECT key, rule, point, status FROM attempts WHERE endpoint = 'refunds.create'"
+    )
+    assert rows == [
+        ("a", "rule-1", "unchecked", 200),
+        ("b", "rule-1", "unchecked", 200),
+        ("b", None, None, 200),  # the stored result, and no refund more
+        ("c", None, None, 400),
+    ]
+
+
+def test_the_answer_to_an_unchecked_refund_can_be_lost_as_well(desk):
+    intent = desk.pay().json["id"]
+    taken = desk.faults.add(ACCEPT)
+    lost = desk.faults.add({**LOSE, "match": {"endpoint": "refunds.create"}})
+    assert desk("POST", "refunds", {"payment_intent": intent, "amount": 2000}).how == "reset"
+    assert desk.count("refunds") == 1
+    assert (taken.hits, lost.hits) == (1, 1)
 
 
 def test_a_rule_by_reference_finds_requests_that_name_only_an_id(desk):

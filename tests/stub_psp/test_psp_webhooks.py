@@ -155,6 +155,11 @@ def test_no_answer_in_time_is_a_failure(start_stub, receive):
     pay(stub)
     receiver.wait_for(2)
     stub.wait_delivered()
+    rows = stub.truth("psp_events")
+    made, silent, heard = (row for row in rows if row["type"] == "payment_intent.succeeded")
+    assert made["answered_mono_ns"] is None
+    assert silent["answered_mono_ns"] - silent["at_mono_ns"] >= 195_000_000  # when it gave up
+    assert heard["at_mono_ns"] <= heard["answered_mono_ns"] <= time.monotonic_ns()
 
 
 def test_pending_webhooks_outlive_kill_9(start_stub, receive, tmp_path):

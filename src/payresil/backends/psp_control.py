@@ -70,6 +70,10 @@ class PspControl:
         """Have every rule removed, unless renewed within `ttl_ms`."""
         self._call("POST", "lease", json={"ttl_ms": ttl_ms})
 
+    def end_lease(self) -> None:
+        """Have rules stay until they are taken away."""
+        self._call("DELETE", "lease")
+
     def _rules(self) -> list[str]:
         return [str(rule["id"]) for rule in self._call("GET", "rules")["rules"]]
 

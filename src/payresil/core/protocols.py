@@ -69,6 +69,10 @@ class Nodes(Protocol):
         """End it at once, as a crash would."""
         ...
 
+    def stop(self, node: Node) -> None:
+        """End it in order, as a deployment does; as a crash would where it does not listen."""
+        ...
+
     def pause(self, node: Node) -> None:
         """Stop it in its tracks."""
         ...
@@ -78,7 +82,7 @@ class Nodes(Protocol):
         ...
 
     def start(self, node: Node) -> None:
-        """Start one that was killed, on its old address; returns when it serves."""
+        """Start one that was killed or stopped, on its old address; returns when it serves."""
         ...
 
 

@@ -10,7 +10,7 @@ from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.schema import NodeSelector
-from payresil.faults.evidence import nodes_held
+from payresil.faults.node_evidence import nodes_held
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:

@@ -10,7 +10,7 @@ from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.schema import LinkSelector
-from payresil.faults.directions import Direction, streams
+from payresil.faults.directions import streams
 from payresil.faults.evidence import failed_or_slow
 
 
@@ -20,15 +20,12 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 
 @fault(evidence=_evidence, needs=("links",))
 @contextmanager
-def partition(
-    environment: Environment, link: LinkSelector, direction: Direction = "both"
-) -> Iterator[None]:
-    """What is sent over a link is lost without a word.
+def partition(environment: Environment, link: LinkSelector) -> Iterator[None]:
+    """What is sent over a link is lost without a word, in both directions.
 
-    Connections can be made and stay open, and nothing comes through: `upstream` loses requests,
-    `downstream` answers. Open connections fall silent at once and are closed when the fault heals,
-    since what was lost in them cannot be made up.
+    Connections can be made and stay open, and nothing comes through. Open connections fall silent
+    at once and are closed when the fault heals, since what was lost in them cannot be made up.
     """
-    toxics = [Toxic("timeout", stream, {"timeout": 0}) for stream in streams(direction)]
+    toxics = [Toxic("timeout", stream, {"timeout": 0}) for stream in streams("both")]
     with environment.links.apply(link, toxics):
         yield

@@ -10,7 +10,7 @@ from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.values import Share
-from payresil.faults.evidence import psp_touched
+from payresil.faults.psp_evidence import psp_touched
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:

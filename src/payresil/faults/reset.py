@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 from payresil.core.protocols import Environment, Toxic, Window
 from payresil.core.registry import fault
@@ -24,15 +23,13 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 def reset(
     environment: Environment,
     link: LinkSelector,
-    direction: Literal["upstream", "downstream"] = "downstream",
     after: Duration = Duration(0),  # noqa: B008 - a value, never changed
 ) -> Iterator[None]:
-    """Connections over a link are reset as soon as something is sent over them.
+    """Connections over a link are reset when a request is sent over them, and it is lost.
 
-    `upstream` resets at the request, which is lost; `downstream` at the answer: the request was
-    served, and its answer is lost. The reset comes `after` that. A connection that was open before
-    is closed in order instead, the first time it is used.
+    Nothing is done of what was asked, and the caller, who hears of it `after` that, cannot tell.
+    Connections that are open already are reset too, the next time they are used (the official
+    Toxiproxy closes those in order instead); unused ones live on.
     """
-    toxic = Toxic("reset_peer", direction, {"timeout": after.ms})
-    with environment.links.apply(link, [toxic]):
+    with environment.links.apply(link, [Toxic("reset_peer", "upstream", {"timeout": after.ms})]):
         yield

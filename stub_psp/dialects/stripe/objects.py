@@ -97,7 +97,7 @@ def charge_object(charge: Charge) -> Json:
         "payment_intent": charge.intent,
         "payment_method": charge.method.id,
         "payment_method_details": {"card": _card(charge.method.card), "type": "card"},
-        "refunded": charge.captured and charge.amount_refunded == charge.amount_captured,
+        "refunded": charge.captured and charge.amount_refunded >= charge.amount_captured,
         "status": charge.status,
     }
 

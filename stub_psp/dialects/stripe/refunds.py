@@ -54,6 +54,7 @@ def _create(execution: Execution, id_: str, values: Values) -> bytes:
         values.get("amount"),
         refund_id=execution.store.new_id("refunds"),
         now=execution.now_s,
+        checked=not execution.unchecked,
         reason=values.get("reason"),
         metadata=values.get("metadata"),
     )

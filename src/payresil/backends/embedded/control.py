@@ -44,6 +44,13 @@ class NodeControl:
         """End it at once, as a crash would; returns when all of it is gone."""
         self._change(node, self._down, 1)
 
+    def stop(self, node: Node) -> None:
+        """End it in order, as a deployment does; returns when it has ended.
+
+        One that another fault has down already is down.
+        """
+        self._change(node, self._down, 1, in_order=True)
+
     def pause(self, node: Node) -> None:
         """Stop it in its tracks."""
         self._change(node, self._paused, 1)
@@ -53,7 +60,7 @@ class NodeControl:
         self._change(node, self._paused, -1)
 
     def start(self, node: Node) -> None:
-        """Start one that was killed, on its old address; returns when it serves.
+        """Start one that was ended, on its old address; returns when it serves.
 
         One that another fault still wants down stays down, one that another pauses is paused.
         """
@@ -77,14 +84,16 @@ class NodeControl:
         if wrong:
             raise EnvironmentBroke("; ".join(wrong))
 
-    def _change(self, node: Node, faults: Counter[Node], by: int) -> None:
+    def _change(
+        self, node: Node, faults: Counter[Node], by: int, *, in_order: bool = False
+    ) -> None:
         if node not in self._processes:
             raise EnvironmentBroke(f"{node} is no node that this backend runs")
         with self._lock:
             faults[node] = max(0, faults[node] + by)  # `heal` may have been there before
-            self._settle(node)
+            self._settle(node, in_order=in_order)
 
-    def _settle(self, node: Node) -> None:
+    def _settle(self, node: Node, *, in_order: bool = False) -> None:
         """Bring a node from the state it is in to the one that its faults add up to."""
         process, state, wanted = self._processes[node], self._states[node], self._wanted(node)
         if state is wanted:
@@ -92,7 +101,7 @@ class NodeControl:
         if state is _State.RUNNING:
             self._leaves(node)
         if wanted is _State.DOWN:
-            process.kill()
+            process.stop() if in_order else process.kill()
         elif state is _State.DOWN:
             process.launch()
             process.await_ready()

@@ -13,6 +13,9 @@ from payresil.core.protocols import EnvironmentBroke, Launcher, Process
 #: Seconds that a node may take until it serves. Most take a few tenths; a busy machine is slow.
 START_S = 20.0
 
+#: Seconds that a node gets to end in order, before it is killed.
+STOP_S = 5.0
+
 _POLL_S = 0.01
 _LAST_LINES = 12
 
@@ -92,6 +95,19 @@ class NodeProcess:
         process.signal(signal.SIGKILL)
         self._report("node", self.name, "killed", pid=process.pid)
 
+    def stop(self) -> None:
+        """End it in order, as a deployment does; returns when it has ended.
+
+        It is killed, which is reported, when it has not ended after `STOP_S` seconds.
+        """
+        process, program = self._launched()
+        began_s = time.monotonic()
+        self._ask_to_end(process, program.stop_signal)
+        if process.wait(STOP_S) is None:
+            self._end_by_force(process)
+        seconds = round(time.monotonic() - began_s, 3)
+        self._report("node", self.name, "stopped", pid=process.pid, seconds=seconds)
+
     def pause(self) -> None:
         """Stop all of it in its tracks."""
         self._launched()[0].signal(signal.SIGSTOP)
@@ -102,21 +118,18 @@ class NodeProcess:
         self._launched()[0].signal(signal.SIGCONT)
         self._report("node", self.name, "resumed")
 
-    def ask_to_stop(self) -> None:
-        """Ask for an orderly end, if it runs."""
+    def ask_to_leave(self) -> None:
+        """Ask for an orderly end after which it is not started again, if it runs."""
         if self._process is None or self._current is None or not self.running:
             return
-        self._told_to_end = True
-        self._process.signal(signal.SIGCONT)  # a paused process hears nothing else
-        self._process.signal(self._current.stop_signal)
+        self._ask_to_end(self._process, self._current.leave_signal or self._current.stop_signal)
 
-    def await_stop(self, deadline_s: float) -> None:
+    def await_leave(self, deadline_s: float) -> None:
         """Wait until `deadline_s` (monotonic) for it to end, then kill it."""
         if self._process is None:
             return
         if self._process.wait(max(0.0, deadline_s - time.monotonic())) is None:
-            self._process.signal(signal.SIGKILL)
-            self._report("node", self.name, "killed", reason="it did not stop when asked to")
+            self._end_by_force(self._process)
 
     def check(self) -> None:
         """Raise when it ended and nobody told it to.
@@ -126,6 +139,15 @@ class NodeProcess:
         """
         if self._process is not None and not self.running and not self._told_to_end:
             raise EnvironmentBroke(self._obituary("ended by itself"))
+
+    def _ask_to_end(self, process: Process, number: int) -> None:
+        self._told_to_end = True
+        process.signal(signal.SIGCONT)  # a paused process hears nothing else
+        process.signal(number)
+
+    def _end_by_force(self, process: Process) -> None:
+        process.signal(signal.SIGKILL)
+        self._report("node", self.name, "killed", reason="it did not stop when asked to")
 
     def _launched(self) -> tuple[Process, Program]:
         if self._process is None or self._current is None:

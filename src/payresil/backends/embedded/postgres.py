@@ -76,7 +76,8 @@ class Postgres:
             env=POSTGRES_ENVIRONMENT,
             port_when_ready=lambda pid: port if self._accepts(pid) else None,
             unprivileged=True,
-            stop_signal=signal.SIGQUIT,  # without a last checkpoint: the data folder goes too
+            stop_signal=signal.SIGINT,  # "fast": on SIGTERM it waits until its clients have left
+            leave_signal=signal.SIGQUIT,  # without a last checkpoint: the data folder goes too
             end_signal=signal.SIGQUIT,
         )
 

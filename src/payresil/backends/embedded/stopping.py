@@ -16,7 +16,7 @@ def stop(*waves: Iterable[NodeProcess]) -> None:
     for wave in waves:
         nodes = tuple(wave)
         for node in nodes:
-            node.ask_to_stop()
+            node.ask_to_leave()
         deadline_s = time.monotonic() + _WAVE_S
         for node in nodes:
-            node.await_stop(deadline_s)
+            node.await_leave(deadline_s)

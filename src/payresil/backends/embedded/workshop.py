@@ -58,6 +58,7 @@ class Workshop:
             self._ready_file(node),
             *("--data", str(self._made(file_name(node))), "--seed", str(self._assembly.seed)),
             *("--reference-field", self._assembly.system.reference_field),
+            f"--reference-prefix={self._assembly.run}-",
             *("--webhook-ca", str(tls.ca_file), "--webhook-delays", _WEBHOOK_DELAYS_S),
             env={"STUB_PSP_CONTROL_TOKEN": self._assembly.secrets.control_token},
             ports=("port", "control_port"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -68,6 +69,24 @@ def test_members_are_found_in_the_package_on_first_use(package: Callable[..., Op
     assert members.names() == ["one", "two"]
     assert members.get("two").claim == "Does two."
     assert members.get("two").traits == {"colour": "red"}
+
+
+def test_another_thread_never_finds_half_a_set(package: Callable[..., OpenSet]) -> None:
+    members = package(
+        "slowly",
+        a="import the_set\nthe_set.add('first', int)\nthe_set.seen.set()\nthe_set.go_on.wait(5)\n",
+        b="import the_set\nthe_set.add('last', str)\n",
+    )
+    members.seen, members.go_on = threading.Event(), threading.Event()
+    found: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: found.append(members.names())) for _ in range(2)]
+    threads[0].start()
+    assert members.seen.wait(5)
+    threads[1].start()
+    members.go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert found == [["first", "last"]] * 2
 
 
 def test_a_name_that_does_not_exist_says_which_is_nearest(
@@ -190,7 +209,7 @@ def test_decorators_keep_traits_and_drop_a_trailing_underscore(
     def sums(run: Any) -> None:
         """Sums."""
 
-    @registry.journey(retries=True)
+    @registry.journey(retries=True, needs=("refund",))
     def shopper(client: Any, random: Any) -> None:
         """Shops."""
 
@@ -200,8 +219,8 @@ def test_decorators_keep_traits_and_drop_a_trailing_underscore(
 
     assert registry.faults.get("pass").traits == {"evidence": evidence, "needs": ("links",)}
     assert registry.checkers.get("sums").traits == {"kind": "money", "needs": ("attempts",)}
-    assert registry.journeys.get("shopper").traits == {"retries": True}
-    assert registry.journeys.get("looker").traits == {"retries": False}
+    assert registry.journeys.get("shopper").traits == {"retries": True, "needs": ("refund",)}
+    assert registry.journeys.get("looker").traits == {"retries": False, "needs": ()}
 
 
 def _fault(name: str) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 import requests
 
+from payresil.core.mapping import Request
+
 from .postgres_server import until
 
 
@@ -131,6 +133,13 @@ class Refpay:
         if key is not None:
             sent["Idempotency-Key"] = key
         return self._session.request(method, self.url + path, json=body, headers=sent, timeout=10)
+
+    def send(self, request: Request) -> requests.Response:
+        """Send a request as a system file describes it."""
+        return self._session.request(
+            request.method, self.url + request.path, data=request.body or None,
+            headers=request.headers, timeout=10,
+        )  # fmt: skip
 
     def pay(self, name: str, key: str | None = None, **body: object) -> requests.Response:
         paid = {"reference": name, "amount_minor": 1250, "currency": "eur", **body}

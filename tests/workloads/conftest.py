@@ -124,6 +124,11 @@ def api() -> Api:
             ),
             "read": Operation("GET /payments/{payment}", payment="id", state="state"),
             "find": Operation("GET /payments?reference={intent}", payment="id", state="state"),
+            "refund": Operation(
+                "POST /payments/{payment}/refunds",
+                {"reference": "{intent}", "amount_minor": "{amount_minor}"},
+                state="state",
+            ),
         },
     )
 

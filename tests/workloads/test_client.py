@@ -2,110 +2,36 @@
 
 from __future__ import annotations
 
-import heapq
 import json
-from collections.abc import Callable
-from itertools import count, pairwise
-from random import Random
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from greenlet import getcurrent, greenlet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from payresil.core.mapping import MappingError, Request
 from payresil.core.registry import journeys
 from payresil.core.schemas import ATTEMPTS
-from payresil.core.system import Api, Operation
-from payresil.workloads.attempts import Attempt, Intent
-from payresil.workloads.client import PaymentClient, Terms
+from payresil.workloads.attempts import Attempt
 from payresil.workloads.transport import Reply, error_name
 
-S = 10**9
-API = Api(
-    replay_header="Replayed",
-    final={"succeeded": "succeeded", "declined": "declined"},
-    pending=("processing",),
-    operations={
-        "create": Operation("POST /p", {"ref": "{intent}", "amount": "{amount_minor}"}, "id", "s"),
-        "read": Operation("GET /p/{payment}", payment="id", state="s"),
-        "refund": Operation("POST /p/{payment}/refunds", {"amount": "{amount_minor}"}, "id", "s"),
-    },
+from .world import (
+    BROKEN,
+    DECLINED,
+    IN_FLIGHT,
+    INTENT,
+    INVALID,
+    LOST,
+    MISSING,
+    OK,
+    PROCESSING,
+    REFUSED,
+    SLOW_DOWN,
+    STILL,
+    S,
+    World,
 )
-INTENT = Intent("r1-4", 4, "load", "checkout", 1250, "eur", 3 * S)
-
-OK = Reply(201, {}, b'{"id": "p1", "s": "succeeded"}')
-DECLINED = Reply(402, {}, b'{"id": "p1", "s": "declined"}')
-PROCESSING = Reply(202, {}, b'{"id": "p1", "s": "processing"}')
-STILL = Reply(200, {}, b'{"id": "p1", "s": "processing"}')
-IN_FLIGHT = Reply(409, {}, b"{}")
-SLOW_DOWN = Reply(429, {}, b"{}")
-BROKEN = Reply(503, {}, b"oops")
-INVALID = Reply(400, {}, b"{}")
-MISSING = Reply(404, {}, b"{}")
-REFUSED = Reply(None, error="refused")
-LOST = Reply(None, error="reset")
-
-
-class World:
-    """A virtual clock, greenlets that live by it, and a service that follows a script.
-
-    A step of the script is a reply, or seconds and a reply; the last one is repeated.
-    """
-
-    def __init__(self, *script: Reply | tuple[float, Reply]) -> None:
-        self.script = list(script)
-        self.now = INTENT.due_ns
-        self.sent: list[Request] = []
-        self.rows: list[Attempt] = []
-        self._order = count()
-        self._due: list[tuple[int, int, greenlet]] = []
-        self._hub = getcurrent()
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def sleep_until(self, at_ns: int) -> None:
-        heapq.heappush(self._due, (max(at_ns, self.now), next(self._order), getcurrent()))
-        self._hub.switch()
-
-    def spawn(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        results: list[Any] = []
-
-        def wait() -> Any:
-            while not results:
-                self.sleep_until(self.now + 1_000_000)
-            return results[0]
-
-        started = greenlet(lambda: results.append(call()), parent=self._hub)
-        heapq.heappush(self._due, (self.now, next(self._order), started))
-        return wait
-
-    def send(self, request: Request, timeout_s: float) -> Reply:
-        self.sent.append(request)
-        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        seconds, reply = step if isinstance(step, tuple) else (0.01, step)
-        self.sleep_until(self.now + round(min(seconds, timeout_s) * S))
-        return Reply(None, error="timeout") if seconds > timeout_s else reply
-
-    def client(self, seed: int = 1, patience_s: float = 10.0) -> PaymentClient:
-        terms = Terms(API, round(patience_s * S), 3.0)
-        return PaymentClient(INTENT, {}, Random(seed), terms, self, self, self.rows.append)
-
-    def live(self, life: Callable[[], Any]) -> Any:
-        """Run `life` and all it began to the end; what it returned."""
-        wait = self.spawn(life)
-        while self._due:
-            self.now, _, each = heapq.heappop(self._due)
-            each.switch()
-        return wait()
-
-    def journey(self, name: str, seed: int = 1, patience_s: float = 10.0) -> list[Attempt]:
-        call = journeys.get(name).call
-        client = self.client(seed, patience_s)
-        self.live(lambda: call(client, Random(seed)))
-        return self.rows
 
 
 def kinds(rows: list[Attempt]) -> list[tuple[str, str]]:
@@ -256,6 +182,46 @@ def test_a_refund_has_an_operation_a_key_and_an_amount_of_its_own() -> None:
     }
     assert [json.loads(request.body) for request in world.sent[1:]] == [{"amount": 50}] * 3
     assert refunds[0].due_ns == pay.done_ns
+
+
+def test_to_find_a_payment_is_recorded_as_a_read_of_it() -> None:
+    world = World(OK)
+    world.live(lambda: world.client().attempt("find"))
+    (row,) = world.rows
+    assert (row.operation, row.kind, row.key, row.payment) == ("pay", "read", None, "p1")
+    assert world.sent[0].path == "/p?ref=r1-4"
+
+
+def test_a_read_that_got_no_answer_leaves_nothing_unclear() -> None:
+    world = World(LOST, SLOW_DOWN)
+    client = world.client()
+
+    def life() -> None:
+        client.attempt("find")
+        client.attempt("create")
+
+    world.live(life)
+    assert kinds(world.rows) == [("read", "unknown"), ("create", "fail")]
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(0.0, True), (10.0, True), (10.1, False)])
+def test_nobody_waits_beyond_his_patience(seconds: float, waits: bool) -> None:
+    world = World(OK)
+    client = world.client(patience_s=10)
+    assert world.live(lambda: client.wait(seconds)) is waits
+    assert world.now - INTENT.due_ns in range(round(seconds * waits * S), 11 * S)
+
+
+def test_what_is_begun_beside_ends_with_its_result() -> None:
+    world = World((0.5, OK))
+    client = world.client()
+
+    def life() -> list[Any]:
+        others = [client.beside(lambda n=n: client.attempt("create", f"pay.{n}")) for n in "12"]
+        return [other().state for other in others]
+
+    assert world.live(life) == ["succeeded", "succeeded"]
+    assert len({row.sent_ns for row in world.rows}) == 1
 
 
 def test_one_who_is_stopped_leaves_a_row() -> None:

@@ -221,6 +221,24 @@ def test_sigterm_before_the_task_is_given(tmp_path: Path) -> None:
     os.close(handle)
 
 
+def test_customers_who_do_several_things_at_once(shop: Any, make_spec: Any, start: Any) -> None:
+    spec = make_spec(shop.url, journeys={"refund": 1, "lookup": 1}, rate=Rate(40.0))
+    status, log = start("generator", spec).finish()
+    assert (status, log[-1]["journeys_failed"]) == (0, 0), log
+    rows = rows_of(spec.folder)
+    assert {row["outcome"] for row in rows if row["kind"] != "read"} == {"ok"}
+    assert {row["key"] for row in rows if row["kind"] == "read"} == {None}
+    refunds = [row for row in rows if row["kind"] == "refund"]
+    assert {row["operation"] for row in refunds} == {"refund.1", "refund.2"}
+    assert {(row["key"], row["amount_minor"]) for row in refunds} == {
+        (one["key"], one["amount_minor"])
+        for one in shop.state()["seen"]
+        if one["path"].endswith("/refunds")
+    }
+    paid_ns = {row["intent"]: row["done_ns"] for row in rows if row["kind"] == "create"}
+    assert all(row["sent_ns"] >= paid_ns[row["intent"]] + 10**8 for row in refunds)
+
+
 def test_a_journey_that_never_ends_is_cut_off(
     shop: Any, make_spec: Any, start: Any, tmp_path: Path
 ) -> None:

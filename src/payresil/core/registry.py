@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class OpenSet:
         self._package = package
         self._members: dict[str, Member] = {}
         self._loaded = False
+        self._loading = threading.RLock()
 
     def add(self, name: str, call: Callable[..., Any], **traits: Any) -> None:
         """Register a member.
@@ -98,6 +100,10 @@ class OpenSet:
             self._load()
 
     def _load(self) -> None:
+        with self._loading:  # another thread must not find half a set
+            self._load_once()
+
+    def _load_once(self) -> None:
         if self._loaded:
             return
         self._loaded = True  # first, since a module may look another member up while it loads
@@ -176,16 +182,19 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 @overload
 def journey(call: _Call) -> _Call: ...
 @overload
-def journey(*, retries: bool = False) -> Callable[[_Call], _Call]: ...
-def journey(call: _Call | None = None, *, retries: bool = False) -> Any:
+def journey(*, retries: bool = False, needs: tuple[str, ...] = ()) -> Callable[[_Call], _Call]: ...
+def journey(
+    call: _Call | None = None, *, retries: bool = False, needs: tuple[str, ...] = ()
+) -> Any:
     """Register a journey: ``(PaymentClient, Random) → None``, what one customer does.
 
     `retries` says that it sends a payment again when no clear answer came, so that idempotency
-    is put to the test. Both ``@journey`` and ``@journey(retries=True)`` work.
+    is put to the test. `needs` names operations that the system file must describe, beside those
+    that every run needs. Both ``@journey`` and ``@journey(retries=True)`` work.
     """
 
     def register(call: _Call) -> _Call:
-        journeys.add(_plain(call.__name__), call, retries=retries)
+        journeys.add(_plain(call.__name__), call, retries=retries, needs=tuple(needs))
         return call
 
     return register if call is None else register(call)

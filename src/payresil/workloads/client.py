@@ -19,6 +19,7 @@ from payresil.workloads.transport import Pace, Transport
 _FIRST_WAIT_S = 0.25  # before the first retry; doubled for each one after it
 _LONGEST_WAIT_S = 2.0
 _TOO_MANY_REQUESTS = 429
+_READS = ("read", "find")  # they change nothing, so they carry no key
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ class PaymentClient:
         self._pace = pace
         self._record = record
         self._counts: dict[str, int] = {}
-        self._unclear = 0  # attempts in flight or of unknown outcome
+        self._unclear = 0  # attempts to move money, in flight or of unknown outcome
 
-    def pay(self) -> Answer:
+    def pay(self, **values: Any) -> Answer:
         """Pay, as a customer who wants to know: see `perform`."""
-        return self.perform("create", "pay")
+        return self.perform("create", "pay", **values)
 
     def perform(self, kind: str, operation: str, **values: Any) -> Answer:
         """Do an operation and ask again until there is a final answer or patience runs out.
@@ -90,17 +91,19 @@ class PaymentClient:
         """Send one request, record it, and say what it came to.
 
         `kind` is an operation of the system file (create, read, refund, …), `operation` the unit
-        of idempotency (pay, refund.1, …): all its requests but reads carry its one key.
+        of idempotency (pay, refund.1, …): all its requests but reads carry its one key. To find a
+        payment by its reference is recorded as a read.
         `due_ns` is when the customer wanted it, in run time; left out, that is now.
         """
         number = self._counts[operation] = self._counts.get(operation, 0) + 1
-        key = None if kind in ("read", "find") else self.intent.key(operation)
+        reads = kind in _READS
+        key = None if reads else self.intent.key(operation)
         filled = {**self._values, **values}
         if self.payment is not None:
             filled.setdefault("payment", self.payment)
         request = build(self._terms.api, kind, filled, key=key)
         earlier_unknown = self._unclear > 0
-        self._unclear += 1
+        self._unclear += not reads
         answer = unanswered("abandoned")
         sent_ns = self._pace.now_ns()
         try:
@@ -115,7 +118,7 @@ class PaymentClient:
         finally:  # also when the customer is stopped: what was sent must be on record
             done_ns = self._pace.now_ns()
             if answer.outcome != "unknown":
-                self._unclear -= 1
+                self._unclear -= not reads
             self.payment = self.payment or answer.payment
             self._record(
                 self._row(kind, operation, number, key, filled, due_ns, sent_ns, done_ns, answer)
@@ -135,21 +138,42 @@ class PaymentClient:
             self._pace.sleep_until(due_ns)
             return self.attempt(kind, operation, due_ns=due_ns, **values)
 
-        return self._pace.spawn(send)
+        return self.beside(send)
+
+    def beside(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """Start `call` now, beside whatever else is done. The result waits for it and returns it.
+
+        A journey ends only when all it began has ended, so call the result before it does.
+        """
+        return self._pace.spawn(call)
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass. False, and at once, where patience would run out before the end of it."""
+        until_ns = self._pace.now_ns() + round(seconds * 1e9)
+        if until_ns > self._end_ns:
+            return False
+        self._pace.sleep_until(until_ns)
+        return True
+
+    def can(self, kind: str) -> bool:
+        """Whether the system file describes an operation."""
+        return kind in self._terms.api.operations
+
+    @property
+    def _end_ns(self) -> int:
+        """When patience runs out."""
+        return self.intent.due_ns + self._terms.patience_ns
 
     def _can_read(self, kind: str) -> bool:
         """Whether to look at the payment instead of sending it again."""
-        return (
-            kind == "create" and self.payment is not None and "read" in self._terms.api.operations
-        )
+        return kind == "create" and self.payment is not None and self.can("read")
 
     def _asks(self) -> Iterator[int]:
         """When this customer asks again: jittered back-off, until patience runs out."""
-        end_ns = self.intent.due_ns + self._terms.patience_ns
         wait_s = _FIRST_WAIT_S
         while True:
             due_ns = self._pace.now_ns() + round(wait_s * self._random.uniform(0.5, 1.0) * 1e9)
-            if due_ns > end_ns:
+            if due_ns > self._end_ns:
                 return
             yield due_ns
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
@@ -168,7 +192,8 @@ class PaymentClient:
     ) -> Attempt:
         intent = self.intent
         return Attempt(
-            intent.id, intent.n, operation, number, intent.source, intent.journey, kind, key,
+            intent.id, intent.n, operation, number, intent.source, intent.journey,
+            "read" if kind in _READS else kind, key,
             filled["amount_minor"], filled["currency"],
             sent_ns if due_ns is None else due_ns, sent_ns, done_ns,
             answer.outcome, answer.status, answer.error, answer.state,

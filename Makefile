@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCENARIO ?= scenarios/gate/psp-lost-answers.yaml
 
-.PHONY: run test lint bench clean
+.PHONY: run test zoo lint bench clean
 
 run: .venv/.installed
 	$(BIN)/payresil run $(SCENARIO)
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Flawed services must be caught, and the flawless one must pass: real runs, about four minutes.
+zoo: .venv/.installed-dev
+	$(BIN)/python -m tests.zoo
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

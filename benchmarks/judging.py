@@ -26,7 +26,7 @@ from benchmarks.judging_history import CHECKS, plant_and_write
 from benchmarks.record import table, write
 from payresil.core.run import Run
 from payresil.core.scenario import CheckStep, Scenario, SystemChoice, Workload
-from payresil.core.values import Duration, Rate, Share
+from payresil.core.values import Duration, Rate, Ratio, Share
 from payresil.core.verdict_file import to_json
 from payresil.engine.judge import judge
 
@@ -35,6 +35,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "availability": {"steady": Share(0.99), "recovering": Share(0.99)},
     "latency": {"p99": Duration(0.15)},
     "recovery": {"rto": Duration(1000)},
+    "convergence": {"within": Duration(20)},
+    "amplification": {"mean": Ratio(1.5), "most": Ratio(4)},
+    "approval_rate": {"steady": Share(0.95)},
+    "structured_logs": {"traceable": Share(0.001)},  # its logs are of 50 MB however long it was
 }
 
 
@@ -50,7 +54,7 @@ def judge_folder(folder: Path) -> dict[str, Any]:
         tuple(CheckStep(name, PARAMETERS.get(name, {})) for name in CHECKS),
     )
     started = time.perf_counter()
-    run = Run.open(folder)
+    run = Run.open(folder, direct=True)
     opened = time.perf_counter()
     verdict = judge(run, scenario)
     text = to_json(verdict)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,13 +61,17 @@ def _adjustments(command: Callable[..., Any]) -> Callable[..., Any]:
     type=_FOLDER,
     help="Where run folders are left.",
 )
-def run(
-    scenarios: tuple[Path, ...], flaw: str | None, seed: int | None, backend: str, out: Path
-) -> None:
-    """Run scenarios (files or folders), judge what happened, and write the reports."""
+@click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="One JUnit file of all.")
+@click.option("--summary", "summary_file", type=_FILE, metavar="FILE", help="All in one comment.")
+def run(scenarios: tuple[Path, ...], **options: Any) -> None:
+    """Run scenarios, judge what happened, and write the reports.
+
+    A folder means the scenarios (*.yaml) in it, without its subfolders. Several run one after
+    another, and the exit status is the worst of all.
+    """
     from payresil.engine.commands import run_scenarios
 
-    sys.exit(_told(run_scenarios, scenarios, flaw=flaw, seed=seed, backend=backend, out=out))
+    sys.exit(_told(run_scenarios, scenarios, **options))
 
 
 @main.command()
@@ -137,6 +139,7 @@ def list_(what: str, system: str) -> None:
 def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
     """Call a command. What ends it otherwise than with a status is told in words."""
     from payresil.core.protocols import EnvironmentBroke
+    from payresil.engine.output import told_defect
     from payresil.engine.refusal import Refusal
 
     try:
@@ -149,11 +152,7 @@ def _told(command: Callable[..., int], *args: Any, **kwargs: Any) -> int:
         click.echo(f"Error: {error}", err=True)
     except (Exception, SystemExit) as error:
         # A defect of ours or of a plug-in: never a status that could be taken for a verdict.
-        click.echo(f"Error: payresil broke: {type(error).__name__}: {error}", err=True)
-        if "PAYRESIL_TRACEBACK" in os.environ:
-            traceback.print_exc()
-        else:
-            click.echo("set PAYRESIL_TRACEBACK=1 to see where", err=True)
+        click.echo(f"Error: {told_defect(error)}", err=True)
     return Exit.BROKEN
 
 

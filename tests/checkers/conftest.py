@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Row = dict[str, Any]
 S = 1_000_000_000
 MS = 1_000_000
 RUN = "1a2b"
+ZERO_US = 1_700_000_000_000_000
 
 #: Phases of the written run, in seconds.
 PHASES = {
@@ -43,15 +45,19 @@ class History:
                 "psp_attempts",
                 "psp_charges",
                 "psp_refunds",
+                "psp_events",
                 "books_payments",
                 "books_refunds",
                 "books_transitions",
                 "books_entries",
                 "books_balances",
+                "books_inbox",
+                "books_outbox",
                 "books_breaks",
             )
         }
-        self.meta: Row = {"run": RUN, "zero_wall_us": 1_700_000_000_000_000}
+        self.meta: Row = {"run": RUN, "zero_wall_us": ZERO_US}
+        self._events = itertools.count()
 
     def __getitem__(self, table: str) -> list[Row]:
         return self.tables[table]
@@ -150,9 +156,96 @@ class History:
                 }
             )
 
+    def booking(self, n: int, steps: dict[str, float], **more: Any) -> Row:
+        """A payment in the service's books that went through these states, each at a time."""
+        before = None
+        for state, at_s in steps.items():
+            self.transition(n, at_s, state, from_state=before)
+            before = state
+        row = {
+            "payment": f"pay-{n}",
+            "intent": intent(n),
+            "state": before,
+            "amount_minor": 1000 + n,
+            "captured_minor": 1000 + n if before == "succeeded" else 0,
+            "refunded_minor": 0,
+            "currency": "eur",
+            "psp_payment": f"pi-{n}",
+            "created_us": wall(min(steps.values())),
+            "updated_us": wall(max(steps.values())),
+        } | more
+        self["books_payments"].append(row)
+        return row
+
+    def transition(self, n: int, at_s: float, state: str, **more: Any) -> Row:
+        """The next change of state of payment `n`, and the message that tells of it."""
+        row = {
+            "payment": f"pay-{n}",
+            "intent": intent(n),
+            "seq": len(self.all_of("books_transitions", n)) + 1,
+            "from_state": None,
+            "to_state": state,
+            "cause": "answer",
+            "at_us": wall(at_s),
+        } | more
+        self["books_transitions"].append(row)
+        if state != "processing":
+            self.message(n, f"payment.{state}", at_s)
+        return row
+
+    def message(self, n: int, kind: str, at_s: float, took_ms: float = 5) -> Row:
+        """A message of the service's outbox that was sent `took_ms` later."""
+        row = {
+            "message": f"message-{len(self['books_outbox'])}",
+            "kind": kind,
+            "intent": intent(n),
+            "state": "sent",
+            "created_us": wall(at_s),
+            "sent_us": wall(at_s + took_ms / 1000),
+        }
+        self["books_outbox"].append(row)
+        return row
+
+    def webhook(
+        self, n: int, at_s: float, kind: str, subject: str, *, effects: int = 0, lost: bool = False
+    ) -> Row:
+        """An event of the PSP and its delivery, the second one if the first was `lost`."""
+        event = f"evt-{next(self._events)}"
+        answers = [None, 200] if lost else [200]
+        about = {"event": event, "type": kind, "object": subject, "reference": intent(n)}
+        made = {"attempt": 0, "at_ns": round(at_s * S), "delivered": False}
+        self["psp_events"].append(about | made)
+        for number, status in enumerate(answers, 1):
+            sent_ns = round((at_s + 0.001 + 0.2 * (number - 1)) * S)
+            self["psp_events"].append(
+                about
+                | {
+                    "attempt": number,
+                    "at_ns": sent_ns,
+                    "answered_ns": sent_ns + MS,
+                    "status": status,
+                    "delivered": status is not None,
+                }
+            )
+        row = {
+            "event": event,
+            "type": kind,
+            "object": subject,
+            "intent": intent(n),
+            "state": "applied" if effects else "ignored",
+            "deliveries": 1,
+            "effects": effects,
+            "received_us": wall(at_s + 0.002),
+        }
+        self["books_inbox"].append(row)
+        return row
+
     def payment(self, n: int, due_s: float, *, twice: bool = False, source: str = "load") -> None:
-        """A payment that went right everywhere; `twice`: its first answer was lost."""
-        minor = 1000 + n
+        """A payment that went right everywhere; `twice`: its first answer was lost.
+
+        Then the service learns what became of it from the PSP's event, the first delivery of
+        which is lost as well.
+        """
         if twice:
             self.attempt(
                 n,
@@ -172,35 +265,20 @@ class History:
             self.attempt(n, due_s, source=source)
         self.psp_attempt(n, due_s + (3.01 if twice else 0.01))
         self.charge(n, due_s + 0.01)
-        self["books_payments"].append(
-            {
-                "payment": f"pay-{n}",
-                "intent": intent(n),
-                "state": "succeeded",
-                "amount_minor": minor,
-                "captured_minor": minor,
-                "refunded_minor": 0,
-                "currency": "eur",
-            }
+        known_s = due_s + (0.212 if twice else 0.015)
+        self.booking(n, {"processing": due_s + 0.005, "succeeded": known_s})
+        self.webhook(
+            n, due_s + 0.01, "payment_intent.succeeded", f"pi-{n}", effects=int(twice), lost=twice
         )
-        self.journal(n, "capture", minor)
+        self.journal(n, "capture", 1000 + n)
 
     def declined(self, n: int, due_s: float) -> None:
         """A payment that was declined, and is so everywhere."""
         self.attempt(n, due_s, answer="declined", status=402)
         self.psp_attempt(n, due_s + 0.01, status=402)
         self.charge(n, due_s + 0.01, status="failed", captured_minor=0, captured=False)
-        self["books_payments"].append(
-            {
-                "payment": f"pay-{n}",
-                "intent": intent(n),
-                "state": "declined",
-                "amount_minor": 1000 + n,
-                "captured_minor": 0,
-                "refunded_minor": 0,
-                "currency": "eur",
-            }
-        )
+        self.booking(n, {"processing": due_s + 0.005, "declined": due_s + 0.015})
+        self.webhook(n, due_s + 0.01, "payment_intent.payment_failed", f"pi-{n}")
 
     def refund(self, n: int, minor: int, at_s: float, operation: str = "refund.1") -> None:
         """A refund of payment `n` that went right everywhere."""
@@ -212,15 +290,20 @@ class History:
             key=f"key-{n}-{operation}",
             amount_minor=minor,
         )
+        self.psp_attempt(n, at_s + 0.01, endpoint="refunds.create", key=f"psp-key-{n}-{operation}")
         self["psp_refunds"].append(
             {
                 "refund": f"re-{n}-{operation}",
+                "charge": self.of("psp_charges", n)["charge"],
+                "payment_intent": f"pi-{n}",
                 "reference": intent(n),
                 "amount_minor": minor,
                 "currency": "eur",
                 "status": "succeeded",
+                "created_ns": round((at_s + 0.01) * S),
             }
         )
+        self.webhook(n, at_s + 0.01, "refund.created", f"re-{n}-{operation}")
         self["books_refunds"].append(
             {
                 "refund": f"refund-{n}-{operation}",
@@ -229,8 +312,12 @@ class History:
                 "state": "succeeded",
                 "amount_minor": minor,
                 "currency": "eur",
+                "psp_refund": f"re-{n}-{operation}",
+                "created_us": wall(at_s + 0.005),
+                "updated_us": wall(at_s + 0.015),
             }
         )
+        self.message(n, "refund.succeeded", at_s + 0.015)
         self.of("psp_charges", n)["refunded_minor"] += minor
         self.of("books_payments", n)["refunded_minor"] += minor
         self.journal(n, "refund", minor, f"refund:{n}:{operation}")
@@ -258,6 +345,11 @@ class History:
 def intent(n: int) -> str:
     """The intent of a number."""
     return f"{RUN}-{n}"
+
+
+def wall(at_s: float) -> int:
+    """A moment of run time on the wall clock, in microseconds."""
+    return ZERO_US + round(at_s * 1_000_000)
 
 
 def flawless(payments: int = 20) -> History:

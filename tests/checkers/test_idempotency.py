@@ -195,6 +195,39 @@ def test_asking_the_psp_is_not_trying_twice(empty, ask):
     assert ask(idempotency, empty.run()).value("intents_tried_twice") == 0
 
 
+def operation(history, kind, *answers):
+    """Answers to one operation of payment 3, each sent as the one before was answered."""
+    for n, answer in enumerate(answers):
+        history.attempt(
+            3, 30 + n, 1000, kind=kind, operation=kind, key=f"key-3-{kind}", attempt=n + 1,
+            answer=answer, amount_minor=5,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["capture", "cancel", "refund"])
+def test_an_operation_that_failed_may_not_succeed_when_it_is_asked_for_again(history, ask, kind):
+    operation(history, kind, "failed", "succeeded")
+    (finding,) = ask(idempotency, history.run()).findings
+    assert (finding.intent, finding.message) == (
+        "1a2b-3",
+        f"{kind} was answered as failed and as succeeded",
+    )
+
+
+def test_only_a_refund_may_fail_later(history, ask):
+    operation(history, "refund", "succeeded", "succeeded", "failed")
+    assert ask(idempotency, history.run()).passes
+    operation(history, "capture", "succeeded", "failed")
+    (finding,) = ask(idempotency, history.run()).findings
+    assert finding.message == "capture was answered as failed and as succeeded"
+
+
+def test_a_refund_that_failed_while_it_was_asked_for_twice(history, ask):
+    operation(history, "refund", "succeeded", "failed")
+    history["attempts"][-2]["done_ns"] = history["attempts"][-1]["done_ns"] + 1
+    assert ask(idempotency, history.run()).passes
+
+
 def test_a_refund_tried_twice_was_tried_twice(empty, ask):
     empty.payment(1, 1)
     empty.refund(1, 5, 2)

@@ -155,6 +155,42 @@ def test_an_attempt_that_certainly_did_nothing_charged(history, ask):
 
 def test_an_authorization_captured_later_is_no_break(history, ask):
     history.of("attempts", 3)["answer"] = "authorized"
+    history.attempt(3, 30, operation="capture", kind="capture", outcome="unknown", answer=None)
+    assert ask(reconciliation, history.run()).passes
+
+
+def test_an_authorization_that_nobody_asked_to_capture(history, ask):
+    history.of("attempts", 3)["answer"] = "authorized"
+    history.attempt(3, 30, operation="capture", kind="capture", outcome="fail", status=422)
+    (finding,) = ask(reconciliation, history.run()).findings
+    assert finding.message == (
+        "status: client authorized; service succeeded 1,003 eur; PSP 1 captured, 1,003 eur"
+    )
+
+
+def test_a_capture_that_the_client_was_told_had_failed(history, ask):
+    history.of("attempts", 3)["answer"] = "authorized"
+    capture = {"operation": "capture", "kind": "capture"}
+    history.attempt(3, 30, outcome="unknown", status=None, answer=None, **capture)
+    history.attempt(3, 31, status=402, answer="failed", attempt=2, **capture)
+    assert kinds(ask(reconciliation, history.run())) == [("status", "1a2b-3")]
+
+
+@pytest.mark.parametrize("state", ["authorized", "succeeded"])
+def test_a_cancellation_that_was_acknowledged_and_forgotten(history, ask, state):
+    history.of("attempts", 3)["answer"] = "authorized"
+    history.attempt(3, 30, operation="cancel", kind="cancel")
+    captured = 1003 if state == "succeeded" else 0
+    history.of("books_payments", 3).update(state=state, captured_minor=captured)
+    history.of("psp_charges", 3)["captured_minor"] = captured
+    assert kinds(ask(reconciliation, history.run())) == [("status", "1a2b-3")]
+
+
+def test_a_cancellation_in_the_books_agrees(history, ask):
+    history.of("attempts", 3)["answer"] = "authorized"
+    history.attempt(3, 30, operation="cancel", kind="cancel")
+    history.of("books_payments", 3).update(state="canceled", captured_minor=0)
+    history.of("psp_charges", 3)["captured_minor"] = 0
     assert ask(reconciliation, history.run()).passes
 
 
@@ -235,6 +271,12 @@ def test_a_refund_that_nobody_asked_for(history, ask, minor):
 def test_a_refund_that_was_refused_was_not_asked_for(history, ask):
     history.refund(3, 100, 30)
     history["attempts"][-1].update(outcome="fail", status=422, answer=None)
+    assert kinds(ask(reconciliation, history.run())) == [("refund", "1a2b-3")]
+
+
+def test_a_refund_that_the_client_was_told_had_failed(history, ask):
+    history.refund(3, 600, 30)
+    history["attempts"][-1].update(status=402, answer="failed")
     assert kinds(ask(reconciliation, history.run())) == [("refund", "1a2b-3")]
 
 

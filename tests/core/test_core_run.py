@@ -155,6 +155,44 @@ def test_sql_reaches_nothing_outside_the_run(folder: Path, query: str) -> None:
     assert {path.name for path in folder.iterdir()} == {"run.json", "attempts.parquet", "notes.csv"}
 
 
+def test_sql_writes_nothing_into_the_working_directory(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".tmp").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(duckdb.PermissionException):
+        Run.open(folder).rows("copy (select 1) to '.tmp/stolen.csv'")
+
+
+@pytest.mark.parametrize("name", ["plain", "seed=7", "it's", "a[b]c", "what?", "all*", "{a,b}"])
+def test_a_run_that_is_read_directly_says_the_same(folder: Path, name: str) -> None:
+    moved = folder / name
+    moved.mkdir()
+    for path in ("run.json", "attempts.parquet"):
+        (folder / path).rename(moved / path)
+    ways = [Run.open(moved), Run.open(moved, direct=True)]
+    for query in ("from attempts", "from intents", "from three_books", "describe attempts"):
+        one, other = (run.rows(query) for run in ways)
+        assert one == other
+        assert one
+
+
+def test_what_is_read_directly_is_only_the_tables(folder: Path) -> None:
+    (folder / "notes.csv").write_text("a\n1\n")
+    run = Run.open(folder, direct=True)
+    for query in ("from '{}/notes.csv'", "from glob('{}/*')", "copy (select 1) to '{}/new.csv'"):
+        with pytest.raises(duckdb.Error):
+            run.rows(query.format(folder))
+
+
+def test_temporary_files_go_with_the_run(folder: Path) -> None:
+    run = Run.open(folder, direct=True)
+    scratch = Path(run.one("select current_setting('temp_directory')"))
+    assert scratch.is_dir()
+    del run
+    assert not scratch.exists()
+
+
 def test_every_table_can_be_asked_whether_recorded_or_not() -> None:
     run = Run.from_rows()
     for table in SCHEMAS:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payresil.core.values import Duration, Quantity, Rate, Share, Size
+from payresil.core.values import Duration, Quantity, Rate, Ratio, Share, Size
 
-KINDS = [Duration, Rate, Size]
+KINDS = [Duration, Rate, Ratio, Size]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,12 @@ def test_rates_and_sizes_have_units_of_their_own() -> None:
         Size.parse("64kb")
 
 
+def test_a_ratio_says_how_many_times() -> None:
+    assert Ratio.parse("1.5x") == 1.5
+    with pytest.raises(ValueError, match=r"^a ratio such as 1\.5x, 3x$"):
+        Ratio.parse("1.5")
+
+
 def test_a_number_beyond_every_float_is_refused_without_a_traceback() -> None:
     with pytest.raises(ValueError, match="finite"):
         Duration.parse("9" * 400 + "s")
@@ -75,6 +81,8 @@ def test_a_number_beyond_every_float_is_refused_without_a_traceback() -> None:
         (Rate(30), "30/s"),
         (Share(0.3), "30%"),
         (Share(0.999), "99.9%"),
+        (Ratio(1.5), "1.5x"),
+        (Ratio(3), "3x"),
         (Size(64_000), "64KB"),
     ],
 )
@@ -105,7 +113,7 @@ def test_a_duration_survives_any_number_of_rounds(number: object, unit: str) -> 
 
 @given(text=st.text(max_size=40))
 def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
-    for kind in (Duration, Rate, Share, Size):
+    for kind in (Duration, Rate, Ratio, Share, Size):
         try:
             value = kind.parse(text)
         except ValueError:

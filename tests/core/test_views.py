@@ -144,6 +144,43 @@ def test_three_books_has_a_row_for_whoever_speaks_of_an_intent():
     ]
 
 
+def test_an_acknowledged_capture_acknowledges_the_payment():
+    run = recorded(
+        attempt(1, 10, "ok", "authorized"),
+        attempt(1, 40, "unknown", None, operation="capture", kind="capture", amount_minor=3),
+        attempt(1, 50, "ok", "succeeded", operation="capture", kind="capture", amount_minor=3),
+        attempt(1, 60, "ok", "succeeded", operation="capture", kind="capture", amount_minor=3),
+        attempt(2, 10, "ok", "authorized"),
+        attempt(2, 50, "ok", "failed", operation="capture", kind="capture", amount_minor=3),
+        attempt(3, 10, "ok", "authorized"),
+        attempt(3, 50, "ok", "succeeded", operation="cancel", kind="cancel"),
+        attempt(4, 10, "ok", "succeeded"),
+        attempt(4, 50, "ok", "succeeded", operation="refund.1", kind="refund", amount_minor=2),
+        attempt(4, 60, "fail", None, operation="refund.2", kind="refund", amount_minor=4),
+    )
+    columns = "intent, told, acknowledged_ns, expected_minor, told_refunded_minor"
+    assert run.rows(f"select {columns} from three_books order by intent") == [
+        ("r-1", "authorized", 50, 3, 0),
+        ("r-2", "authorized", None, 3, 0),
+        ("r-3", "authorized", None, 5, 0),
+        ("r-4", "succeeded", 10, 5, 2),
+    ]
+
+
+def test_a_look_that_found_nothing_does_not_make_a_certain_failure_doubtful():
+    run = recorded(
+        attempt(1, 10, "fail"),
+        attempt(1, 20, "unknown", kind="read"),
+        attempt(2, 10, "unknown"),
+        attempt(2, 20, "fail", kind="read"),
+        attempt(3, 20, "unknown", kind="read"),
+        attempt(4, 20, "fail", kind="read"),
+    )
+    wanted = {"r-1": "fail", "r-2": "unknown", "r-3": "unknown", "r-4": "unknown"}
+    assert dict(run.rows("select intent, outcome from intents")) == wanted
+    assert dict(run.rows("select intent, state from client_books")) == wanted
+
+
 def test_timelines_of_several_are_those_of_each():
     run = recorded(*(attempt(n, n * 10, "ok", "succeeded") for n in range(1, 5)))
     several = run.timelines(["r-3", "r-1", "r-none"])

@@ -33,7 +33,7 @@ def test_the_scenario_shown_is_the_one_that_make_run_runs() -> None:
 
 
 def test_every_python_block_compiles() -> None:
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
     for block in blocks("python"):
         compile(block, "README.md", "exec")
 

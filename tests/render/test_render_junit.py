@@ -7,8 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from payresil.core.results import Outcome
+from payresil.core.results import Finding, Outcome
 from payresil.core.run import Run
+from payresil.render.combined import combined_junit
 from payresil.render.junit import RUN_CASE, junit
 
 
@@ -82,3 +83,69 @@ def test_totals_are_on_the_root_too(flawed, story):
     assert root.tag == "testsuites"
     assert root.get("failures") == "1"
     assert root.get("tests") == str(len(list(root.iter("testcase"))))
+
+
+#: What the readers of Jenkins, GitLab and GitHub's test reporters agree on: of each element the
+#: attributes it may have (those it must have in capitals) and the elements it may hold.
+READ = {
+    "testsuites": ("tests failures errors skipped time name", "testsuite"),
+    "testsuite": (
+        "NAME TESTS failures errors skipped time timestamp id hostname file",
+        "properties testcase system-out system-err",
+    ),
+    "properties": ("", "property"),
+    "property": ("NAME VALUE", ""),
+    "testcase": (
+        "NAME CLASSNAME time file line assertions",
+        "failure error skipped system-out system-err",
+    ),
+    "failure": ("message type", ""),
+    "error": ("message type", ""),
+    "system-out": ("", ""),
+}
+
+
+def must_be_readable(element: ET.Element) -> None:
+    attributes, inner = READ[element.tag]
+    names = attributes.split()
+    assert set(element.attrib) <= {name.lower() for name in names}, element.tag
+    assert {name.lower() for name in names if name.isupper()} <= set(element.attrib)
+    for name in ("tests", "failures", "errors", "skipped"):
+        assert element.get(name, "0").isdecimal()
+    assert float(element.get("time", "0")) >= 0
+    assert element.tag in ("failure", "error", "system-out") or not (element.text or "").strip()
+    if element.tag == "testcase":
+        assert sum(child.tag in ("failure", "error", "skipped") for child in element) <= 1
+    order = [inner.split().index(child.tag) for child in element]
+    assert order == sorted(order), element.tag
+    for child in element:
+        must_be_readable(child)
+
+
+@pytest.mark.parametrize("ending", ["passed", "failed", "undecided"])
+def test_readers_of_junit_files_know_every_element(flawed, story, ending):
+    verdict = getattr(story, ending)(flawed, warnings=("a warning",))
+    root = parsed(flawed, verdict)
+    must_be_readable(root)
+    cases = list(root.iter("testcase"))
+    identities = [(case.get("classname"), case.get("name")) for case in cases]
+    assert len(set(identities)) == len(cases)
+    must_be_readable(ET.fromstring(combined_junit([junit(flawed, verdict)] * 2)))
+
+
+def test_every_red_case_says_claim_and_command(flawed, story):
+    verdict = story.failed(flawed)
+    checks = [
+        replace(check, outcome=Outcome.FAIL, findings=(Finding(f"{check.name} missed"),))
+        if check.name in ("latency", "recovery")
+        else check
+        for check in verdict.checks
+    ]
+    failures = list(parsed(flawed, replace(verdict, checks=tuple(checks))).iter("failure"))
+    assert len(failures) == 3
+    for failure in failures:
+        assert failure.text.startswith("claim: ")
+        assert "again: payresil run scenarios/gate/psp-lost-answers.yaml --flaw" in failure.text
+    for error in parsed(flawed, story.undecided(flawed)).iter("error"):
+        assert error.text.startswith("claim: ")
+        assert "again: payresil run" in error.text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from markdown_it import MarkdownIt
 
-from payresil.core.results import Finding, Line, Measure
+from payresil.core.results import Finding, Line, Measure, Outcome
 from payresil.render.md import md
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -31,6 +32,34 @@ def test_the_first_timeline_is_folded(flawed, story):
     assert "<summary>First of 66 findings: idempotency: captured 2 times" in folded
     assert "answer not sent" in folded
     assert shown.count("<details>") == 1
+
+
+def test_every_failed_check_has_its_claim_and_first_timeline(flawed, story):
+    verdict = story.failed(flawed)
+    slow = Finding("p99 was 3 s", "r-9", (Line(1, "client", "attempt 1 (load)"),))
+    late = Finding("back after 40 s")
+    found = {"latency": (slow, slow), "recovery": (late,)}
+    checks = tuple(
+        replace(check, outcome=Outcome.FAIL, findings=found[check.name], findings_total=2)
+        if check.name in found
+        else check
+        for check in verdict.checks
+    )
+    shown = md(flawed, replace(verdict, checks=checks))
+    assert re.findall(r"<summary>First of ([^:]+): (\w+): ", shown) == [
+        ("66 findings", "idempotency"),
+        ("2 findings", "latency"),
+        ("2 findings", "recovery"),
+    ]
+    for check in checks:
+        if check.outcome is Outcome.FAIL:
+            assert f"\n\nClaim: {check.claim}\n\n" in shown
+    assert shown.count("```text") == 3  # two timelines and the command; one finding has none
+    assert shown.count("</details>") == 3
+    many = tuple(replace(checks[0], name=f"check{n}") for n in range(11))
+    shown = md(flawed, replace(verdict, checks=many))
+    assert shown.count("<details>") == 8
+    assert "… and 3 more failed checks, in report.html" in shown
 
 
 def test_doubts_and_warnings_are_listed(flawless, story):

@@ -35,3 +35,14 @@ def test_no_scenario_at_all():
 
 def test_colour_when_asked(flawless, story):
     assert "\x1b[32mpass\x1b[0m" in summary([story.passed(flawless)], colour=True)
+
+
+def test_scenarios_that_had_no_turn_are_counted(flawless, story):
+    shown = summary([story.passed(flawless)], not_run=["late", "later"])
+    assert shown.splitlines()[2:] == [
+        "NOT RUN  late              –       –         –         –",
+        "NOT RUN  later             –       –         –         –",
+        "",
+        "3 scenarios: 2 not run, 1 pass",
+    ]
+    assert summary([], not_run=["late"]).splitlines()[-1] == "1 scenario: 1 not run"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from payresil.checkers.lateness import DUE, UNDECIDED, lateness
+from payresil.checkers.lateness import UNDECIDED, due_in, lateness
 from payresil.core.intervals import trials_to_show, wilson
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.values import Share
 
-_COUNTS = f"""
-select count(*), count(*) filter (outcome = 'ok'), count(*) filter (outcome = 'unknown'),
-       count(*) filter (outcome = 'ok' and answer in ('succeeded', 'authorized'))
-{DUE}
+#: Payments due, ended ok, of unknown outcome, and approved, where a condition holds.
+_COUNTS = """
+count(*) filter ({due}), count(*) filter (({due}) and outcome = 'ok'),
+count(*) filter (({due}) and outcome = 'unknown'),
+count(*) filter (({due}) and outcome = 'ok' and answer in ('succeeded', 'authorized'))
 """
 
 
@@ -37,12 +38,21 @@ def availability(
     objectives = {"steady": steady, "faulted": faulted, "recovering": recovering}
     if not any(objectives.values()):
         yield Doubt("no objective is set: give steady, faulted or recovering a share")
+    counts = _counts(run, objectives)
     for phase, objective in objectives.items():
-        yield from _phase(run, phase, objective)
+        yield from _phase(run, phase, objective, *counts[phase])
 
 
-def _phase(run: Run, phase: str, objective: Share | None) -> Iterator[Result]:
-    ((due, ok, unknown, approved),) = run.rows(_COUNTS, [phase])
+def _counts(run: Run, phases: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Payments due in each phase, those that ended ok, in unknown, and approved: in one go."""
+    columns = ", ".join(_COUNTS.format(due=due_in(run, phase)) for phase in phases)
+    (found,) = run.rows(f"select {columns} from intents")
+    return {phase: found[4 * i : 4 * i + 4] for i, phase in enumerate(phases)}
+
+
+def _phase(
+    run: Run, phase: str, objective: Share | None, due: int, ok: int, unknown: int, approved: int
+) -> Iterator[Result]:
     yield Measure(f"{phase}_intents_judged", due)
     if due == 0:
         if objective is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from payresil.checkers.lateness import (
-    DUE,
+    LATE,
     UNDECIDED,
+    WAITED,
     Lateness,
-    lateness,
+    as_lateness,
+    due_in,
+    lateness_ranks,
     milliseconds,
     ranked,
     said,
@@ -19,8 +22,6 @@ from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.values import Duration
-
-_COUNTS = f"select count(*), count(ok_ns) {DUE}"
 
 
 @checker(kind="objective", needs=["attempts", "events"])
@@ -43,27 +44,37 @@ def latency(
     bounds = [bound for bound in objectives.values() if bound is not None]
     if not bounds:
         yield Doubt("no objective is set: give p50, p95 or p99 a duration")
-    ((due, answered),) = run.rows(_COUNTS, [phase])
+    counts = f"select count(*), count(ok_ns) from intents where {due_in(run, phase)}"
+    ((due, answered),) = run.rows(counts)
     yield Measure("intents_judged", due)
     if due == 0:
         yield Doubt(f"no payment was due in the phase {phase}")
         return
     yield Measure("unanswered", due - answered)
-    late = lateness(run, phase, due, bounds)
+    ranks = [rank for quantile in objectives for rank in _ranks(quantile, due) if rank is not None]
+    values = ranked(run, phase, {WAITED: ranks, LATE: lateness_ranks(due)})
+    late = as_lateness(values[LATE], due, bounds)
     for quantile, bound in objectives.items():
-        yield from _percentile(run, phase, due, quantile, bound, late)
+        yield from _percentile(values[WAITED], phase, due, quantile, bound, late)
     yield from late.measures()
     if late.is_bottleneck:
         yield late.doubt()
 
 
+def _ranks(quantile: float, n: int) -> tuple[int, int | None, int | None]:
+    """The rank of a percentile of `n` payments, and those that bound it."""
+    return nearest_rank(quantile, n), *rank_interval(quantile, n)
+
+
 def _percentile(
-    run: Run, phase: str, n: int, quantile: float, bound: Duration | None, late: Lateness
+    values: Mapping[int, int],
+    phase: str,
+    n: int,
+    quantile: float,
+    bound: Duration | None,
+    late: Lateness,
 ) -> Iterator[Result]:
-    low_rank, high_rank = rank_interval(quantile, n)
-    rank = nearest_rank(quantile, n)
-    wanted = [rank for rank in (rank, low_rank, high_rank) if rank is not None]
-    values = ranked(run, phase, "ok_ns - due_ns", wanted)
+    rank, low_rank, high_rank = _ranks(quantile, n)
     value = values.get(rank)
     low = None if low_rank is None else values.get(low_rank)
     high = None if high_rank is None else values.get(high_rank)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from payresil.core.intervals import nearest_rank
@@ -19,19 +19,9 @@ _LATENESS_PART = 0.1
 #: What is added to an objective that was missed while the generator was the bottleneck.
 UNDECIDED = "undecided, since the load generator was the bottleneck"
 
-#: Payments of the load that were due in a phase, given as the only parameter.
-DUE = """
-from intents where source = 'load' and exists (
-  select 1 from phase_spans where phase = ? and due_ns >= start_ns
-    and (end_ns is null or due_ns < end_ns))
-"""
-#: The values of some ranks, counted from 1. Those without a value rank behind all that have one.
-_RANKED = """
-select rank, ns from (
-  select ns, row_number() over (order by ns nulls last) as rank
-  from (select {value} as ns {due})
-) where rank in (select unnest(?::bigint[])) and ns is not null
-"""
+#: How long a customer waited for the final answer, and how late the first attempt was sent.
+WAITED = "ok_ns - due_ns"
+LATE = "sent_ns - due_ns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +51,70 @@ class Lateness:
         )
 
 
+def due_in(run: Run, phase: str) -> str:
+    """The condition, in SQL, that an intent is a payment of the load that was due in a phase.
+
+    It names the times, so that whole stretches of the table need not be read.
+    """
+    spans = run.rows("select start_ns, end_ns from phase_spans where phase = ?", [phase])
+    within = " or ".join(
+        f"due_ns >= {start}" + ("" if end is None else f" and due_ns < {end}")
+        for start, end in spans
+        if start is not None
+    )
+    return f"source = 'load' and ({within or 'false'})"
+
+
 def lateness(run: Run, phase: str, due: int, bounds: Sequence[Duration] = ()) -> Lateness:
     """The lateness of the `due` payments of a phase, of which there is at least one.
 
     `bounds`: objectives of latency; a tenth of the tightest is tolerable, and 25 ms always.
     """
-    p50, p99 = nearest_rank(0.5, due), nearest_rank(0.99, due)
-    values = ranked(run, phase, "sent_ns - due_ns", [p50, p99, due])
+    return as_lateness(ranked(run, phase, {LATE: lateness_ranks(due)})[LATE], due, bounds)
+
+
+def lateness_ranks(due: int) -> tuple[int, int, int]:
+    """The ranks of the values that lateness is told by."""
+    return nearest_rank(0.5, due), nearest_rank(0.99, due), due
+
+
+def as_lateness(values: Mapping[int, int], due: int, bounds: Sequence[Duration]) -> Lateness:
+    """The lateness that is told by these values of `lateness_ranks`."""
     tightest = min(bounds, default=LATENESS)
-    return Lateness(
-        values.get(p50),
-        values.get(p99),
-        values.get(due),
-        tolerable_ns=max(LATENESS.ns, round(_LATENESS_PART * tightest.ns)),
+    tolerable_ns = max(LATENESS.ns, round(_LATENESS_PART * tightest.ns))
+    p50, p99, most = (values.get(rank) for rank in lateness_ranks(due))
+    return Lateness(p50, p99, most, tolerable_ns)
+
+
+def ranked(run: Run, phase: str, wanted: Mapping[str, Sequence[int]]) -> dict[str, dict[int, int]]:
+    """The values (ns) of these ranks, counted from 1, of the payments due in a phase.
+
+    Those without a value rank behind all that have one, and are left out.
+    """
+    due = due_in(run, phase)
+    (counts,) = run.rows(
+        f"select {', '.join(f'count({v})' for v in wanted)} from intents where {due}"
     )
+    there = {
+        value: sorted({rank for rank in ranks if rank <= n})
+        for (value, ranks), n in zip(wanted.items(), counts, strict=True)
+    }
+    columns = [_quantiles(value, n, there[value]) for value, n in zip(wanted, counts, strict=True)]
+    (found,) = run.rows(f"select {', '.join(columns)} from intents where {due}")
+    return {
+        value: dict(zip(there[value], values, strict=True))
+        for value, values in zip(wanted, found, strict=True)
+    }
 
 
-def ranked(run: Run, phase: str, value: str, ranks: Sequence[int]) -> dict[int, int]:
-    """The values (ns) of these ranks among the payments due in a phase, smallest first."""
-    return dict(run.rows(_RANKED.format(value=value, due=DUE), [phase, list(ranks)]))
+def _quantiles(value: str, n: int, ranks: Sequence[int]) -> str:
+    """The values of these ranks, of `n`: without sorting, and all at once.
+
+    DuckDB's discrete quantile q is the value of rank ceil(q n).
+    """
+    if not ranks:
+        return "[]"
+    return f"quantile_disc({value}, {[(rank - 0.5) / n for rank in ranks]})"
 
 
 def milliseconds(ns: int | None) -> float | None:

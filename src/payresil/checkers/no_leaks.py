@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from payresil.core.canaries import canaries
 from payresil.core.canary_scanner import MOST, Scanner, Sighting
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
+from payresil.core.schemas import SCHEMAS
 from payresil.core.tables import SEALED, STREAM
+
+#: Columns that are searched at the same time; the search itself needs no interpreter.
+_THREADS = 2
 
 #: Searching these as they are would find nothing whatever they hold.
 _OPAQUE = frozenset({".gz", ".zip", ".zst", ".xz", ".bz2", ".7z", SEALED})
@@ -61,24 +66,53 @@ def no_leaks(run: Run) -> Iterator[Result]:
 
 
 def _tables(run: Run, scanner: Scanner) -> Iterator[_Looked]:
-    for name in sorted(run.tables):
-        table = run.arrow(name)
-        findings = [
-            finding
-            for column in table.column_names
-            for finding in _told(_column(table[column], scanner), f"table {name}.{column}")
-        ]
-        yield _Looked(table.nbytes, tuple(findings))
+    columns = [(table, name) for table in sorted(run.tables) for name in SCHEMAS[table].names]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        looked = pool.map(lambda at: _column(run, at[0], at[1], scanner), columns)
+        by_table = groupby(zip(columns, looked, strict=True), key=lambda pair: pair[0][0])
+        for _, pairs in by_table:
+            parts = [part for _, part in pairs]
+            yield _Looked(
+                sum(part.size for part in parts),
+                tuple(finding for part in parts for finding in part.findings),
+            )
 
 
-def _column(column: pa.ChunkedArray, scanner: Scanner) -> Iterator[Sighting]:
-    if pa.types.is_integer(column.type):
-        if scanner.least_card is None or (pc.max(column).as_py() or 0) < scanner.least_card:
-            return
-        column = column.cast(pa.string())
-    if pa.types.is_string(column.type):
-        for chunk in column.chunks:
-            yield from scanner.find(_text(chunk))
+def _column(run: Run, table: str, name: str, scanner: Scanner) -> _Looked:
+    size = 0
+    found: list[Sighting] = []
+    if _may_hold_one(run, table, name, scanner):
+        for piece in run.pieces(table, name):
+            sightings, searched = _piece(piece, scanner)
+            found += sightings
+            size += searched
+            if len(found) >= MOST:
+                break
+    return _Looked(size, tuple(_told(found, f"table {table}.{name}")))
+
+
+def _may_hold_one(run: Run, table: str, name: str, scanner: Scanner) -> bool:
+    """Whether a column holds text, or numbers as great as a card's."""
+    kind = SCHEMAS[table].field(name).type
+    if pa.types.is_integer(kind) and scanner.least_card is not None:
+        return bool((run.greatest(table, name) or 0) >= scanner.least_card)
+    return bool(pa.types.is_string(kind))
+
+
+def _piece(piece: pa.ChunkedArray, scanner: Scanner) -> tuple[list[Sighting], int]:
+    """What is in some values of a column, and how many bytes had to be searched."""
+    found: list[Sighting] = []
+    size = 0
+    for chunk in piece.chunks:
+        repeated = isinstance(chunk, pa.DictionaryArray)
+        text = _text(chunk.dictionary if repeated else chunk.cast(pa.string()))
+        sightings = scanner.find(text)
+        if repeated and sightings:  # in one value: how often it is there is another question
+            text = _text(chunk.cast(pa.string()))
+            sightings = scanner.find(text)
+        found += sightings
+        size += text.size
+    return found, size
 
 
 def _text(chunk: pa.StringArray) -> pa.Buffer:

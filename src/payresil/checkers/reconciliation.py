@@ -15,9 +15,11 @@ from payresil.core.values import Duration
 #:
 #: A reference that nobody sent is a phantom, but for the numbers that were reserved for a generator
 #: whose rows were lost with it. What the client was told is compared only where it was final:
-#: after `unknown`, either outcome is right as long as service and PSP agree. Of an intent captured
-#: twice the net is compared, since a service may undo a duplicate without booking it. Of one
-#: captured once that the service holds for paid, no more may be refunded than was asked for.
+#: after `unknown`, either outcome is right as long as service and PSP agree. What was authorized
+#: may be captured only if somebody asked for that and was not told that it failed, and is canceled
+#: once a cancellation was acknowledged. Of an intent captured twice the net is compared, since a
+#: service may undo a duplicate without booking it. Of one captured once that the service holds for
+#: paid, no more may be refunded than was asked for.
 _BREAKS = f"""
 with {REFUNDS_ASKED}, books as (
   select three_books.*, lost.intent is not null as lost,
@@ -40,7 +42,10 @@ with {REFUNDS_ASKED}, books as (
          coalesce(psp_net > 0 and booked_state not in ('succeeded', 'processing'), false)
            or coalesce(told_final and booked_state not in (told, 'processing')
                        and not (told = 'authorized'
-                                and booked_state in ('succeeded', 'canceled')), false)
+                                and (booked_state = 'canceled'
+                                     or (booked_state = 'succeeded' and capture_asked))), false)
+           or coalesce(told_canceled_ns is not null
+                       and booked_state not in ('canceled', 'processing'), false)
            or coalesce(told = 'fail'
                        and (booked_state in ('succeeded', 'authorized') or psp_net > 0), false)
            as status,

@@ -65,7 +65,7 @@ class Recorder:
             rows = [self._pending.popleft() for _ in range(len(self._pending))]
             if rows:
                 columns = [
-                    pa.array(column, field.type)
+                    _array(column, field.type)
                     for column, field in zip(zip(*rows, strict=True), self.schema, strict=True)
                 ]
                 self._write(pa.record_batch(columns, schema=self.schema).serialize())
@@ -107,6 +107,14 @@ class Recorder:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The values as a column. Half of all columns say the same in every row of a batch."""
+    first = values[0]
+    if first == values[-1] and values.count(first) == len(values):
+        return pa.repeat(pa.scalar(first, kind), len(values))
+    return pa.array(values, kind)
 
 
 class Flusher:

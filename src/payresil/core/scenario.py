@@ -66,6 +66,8 @@ class Scenario:
     workload: Workload
     faults: tuple[FaultStep, ...]
     checks: tuple[CheckStep, ...]
+    #: Where the file names each journey: file:line:column.
+    journey_places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def windows(self) -> dict[str, tuple[Duration, Duration]]:
         """Planned start and end of every fault, from the scenario's zero."""

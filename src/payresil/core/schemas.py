@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TEXT = pa.string()
 _INT = pa.int64()
@@ -123,6 +123,7 @@ PSP_EVENTS = _table(
     ("reference", _TEXT),
     ("attempt", pa.int32()),
     ("at_ns", _INT),
+    ("answered_ns", _INT),  # when the endpoint had answered, or the PSP gave up waiting for it
     ("status", pa.int32()),  # the endpoint's answer, null for none
     ("delivered", _BOOL),
 )
@@ -149,6 +150,7 @@ BOOKS_REFUNDS = _table(
     ("currency", _TEXT),
     ("psp_refund", _TEXT),
     ("created_us", _INT),
+    ("updated_us", _INT),
 )
 BOOKS_TRANSITIONS = _table(
     ("payment", _TEXT),

@@ -73,6 +73,31 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Signals:
+    """Which of an instance's Prometheus metrics are its golden signals.
+
+    `where` picks the requests that customers send: label → values that count. Errors are the
+    requests of `traffic` whose label `status` begins with 5.
+    """
+
+    traffic: str  # counter of answered requests
+    latency: str  # histogram or summary of the same requests, in seconds, without _sum and _count
+    saturation: str  # gauge of what is waiting or in use
+    status: str = "status"  # label of `traffic` that holds the HTTP status
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Under which names a log line, a JSON object, says when, how bad, what and about which."""
+
+    time: str  # ISO 8601 with its zone, or Unix seconds
+    level: str
+    event: str
+    reference: str  # the merchant reference, in lines about a payment
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """Everything payresil knows of the system under test."""
 
@@ -84,4 +109,6 @@ class System:
     webhook_events: tuple[str, ...] = ("*",)
     settle: Settle | None = None
     reconcile: Job | None = None
+    signals: Signals | None = None
+    logs: Logs | None = None
     books: Mapping[str, str] = field(default_factory=dict)  # table → SELECT over its own database

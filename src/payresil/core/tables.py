@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from payresil.core.recorder import Flusher, Recorder
 from payresil.core.schemas import SCHEMAS
-from payresil.core.sealed import Sealed, read_parquet, write_parquet
+from payresil.core.sealed import Sealed, check_seal, open_parquet, write_parquet
 from payresil.core.stream_reader import (
     STREAM,
     UNREADABLE,
@@ -37,6 +37,7 @@ __all__ = [
     "TableError",
     "Tail",
     "from_rows",
+    "open_folder",
     "read_folder",
     "row_counts",
     "salvage",
@@ -59,7 +60,7 @@ def seal(folder: Path) -> None:
         done = frozenset() if before is None else before.streams
         new = [path for path in paths if path.name not in done]
         if new:
-            parts = [] if before is None else [before.rows]
+            parts = [] if before is None else [before.rows()]
             parts += [salvage(path) for path in new]
             names = done.union(path.name for path in new)
             write_sealed(folder, table, pa.concat_tables(parts), streams=names)
@@ -86,21 +87,37 @@ def from_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def read_folder(folder: Path) -> dict[str, pa.Table]:
-    """Every table of a run folder, sealed or not.
+    """Every table of a run folder, sealed or not, in memory.
 
     Raises:
         TableError: for a damaged table; the message names the file and what to do.
     """
-    tables: dict[str, list[pa.Table]] = {}
+    return {
+        name: table.rows() if isinstance(table, Sealed) else table
+        for name, table in open_folder(folder).items()
+    }
+
+
+def open_folder(folder: Path) -> dict[str, pa.Table | Sealed]:
+    """Every table of a run folder: the sealed ones to be read when asked for, others in memory.
+
+    Raises:
+        TableError: for a damaged table; the message names the file and what to do.
+    """
+    tables: dict[str, pa.Table | Sealed] = {}
     done: set[str] = set()
     for path in sorted(folder.glob(f"*{SEALED}")):
         sealed = _read_sealed(path)
-        tables[table_of(path)] = [sealed.rows]
+        tables[table_of(path)] = sealed
         done |= sealed.streams
-    for table, paths in _streams_of(folder).items():
+    for name, paths in _streams_of(folder).items():
         parts = [salvage(path) for path in paths if path.name not in done]
-        tables.setdefault(table, []).extend(parts)
-    return {name: pa.concat_tables(parts) for name, parts in tables.items()}
+        before = tables.get(name)
+        if isinstance(before, Sealed) and parts:
+            parts.insert(0, before.rows())
+        if parts:
+            tables[name] = pa.concat_tables(parts)
+    return tables
 
 
 def row_counts(folder: Path) -> dict[str, int]:
@@ -122,8 +139,9 @@ def _streams_of(folder: Path) -> dict[str, list[Path]]:
 def _read_sealed(path: Path) -> Sealed:
     schema = schema_of(path)
     try:
-        sealed = read_parquet(path)
+        sealed = open_parquet(path)
+        same_schema(path, sealed.schema, schema)
+        check_seal(path)
     except UNREADABLE as error:
         raise damaged(path, error) from error
-    same_schema(path, sealed.rows.schema, schema)
     return sealed

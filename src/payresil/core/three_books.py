@@ -8,9 +8,30 @@ intent.
 
 from __future__ import annotations
 
-#: The service's payments of an intent. Normally there is one.
+#: Intents of which the service has several payments. Normally there is one of each, which needs no
+#: grouping. They are told by a hash: where two share one, both are grouped, which changes nothing.
+_BOOKED_AGAIN = """
+create view booked_again as
+select hash(coalesce(intent, 'payment ' || payment)) as intent_hash from books_payments
+group by intent_hash having count(*) > 1
+"""
+
+#: The service's payments of an intent. Of a single one, each aggregate is the value itself.
 _SERVICE_MONEY = """
 create view service_money as
+select coalesce(intent, 'payment ' || payment) as intent, 1::bigint as payments,
+       coalesce(state = 'succeeded', false)::bigint as succeeded,
+       coalesce(state = 'processing', false)::bigint as processing,
+       coalesce(state, 'none') as state,
+       amount_minor as least_minor, amount_minor as most_minor,
+       case when state = 'succeeded' then captured_minor end as least_captured_minor,
+       case when state = 'succeeded' then captured_minor end as most_captured_minor,
+       coalesce(captured_minor, 0) as captured_minor,
+       coalesce(refunded_minor, 0) as refunded_minor,
+       currency, currency as last_currency, created_us, updated_us
+from books_payments
+where hash(coalesce(intent, 'payment ' || payment)) not in (from booked_again)
+union all
 select coalesce(intent, 'payment ' || payment) as intent, count(*) as payments,
        count(*) filter (state = 'succeeded') as succeeded,
        count(*) filter (state = 'processing') as processing,
@@ -23,14 +44,34 @@ select coalesce(intent, 'payment ' || payment) as intent, count(*) as payments,
        max(captured_minor) filter (state = 'succeeded') as most_captured_minor,
        coalesce(sum(captured_minor), 0)::bigint as captured_minor,
        coalesce(sum(refunded_minor), 0)::bigint as refunded_minor,
-       min(currency) as currency, max(currency) as last_currency
-from books_payments group by all
+       min(currency) as currency, max(currency) as last_currency,
+       min(created_us) as created_us, max(updated_us) as updated_us
+from books_payments
+where hash(coalesce(intent, 'payment ' || payment)) in (from booked_again) group by all
+"""
+
+#: Intents of which several charges at the PSP went through.
+_CHARGED_AGAIN = """
+create view charged_again as
+select hash(coalesce(reference, 'charge ' || charge)) as intent_hash from psp_charges
+where status = 'succeeded' group by intent_hash having count(*) > 1
 """
 
 #: The PSP's charges of an intent that went through. A capture moved money; it is kept while it
 #: is not refunded in full; a charge that was not captured is a hold.
 _PSP_MONEY = """
 create view psp_money as
+select coalesce(reference, 'charge ' || charge) as intent, 1::bigint as charges,
+       coalesce(captured_minor > 0, false)::bigint as captures,
+       coalesce(captured_minor > coalesce(refunded_minor, 0), false)::bigint as kept,
+       case when captured_minor > 0 then captured_minor end as least_captured_minor,
+       captured_minor as most_captured_minor,
+       coalesce(captured_minor, 0) as captured_minor,
+       coalesce(refunded_minor, 0) as refunded_minor,
+       currency, currency as last_currency, created_ns
+from psp_charges where status = 'succeeded'
+  and hash(coalesce(reference, 'charge ' || charge)) not in (from charged_again)
+union all
 select coalesce(reference, 'charge ' || charge) as intent, count(*) as charges,
        count(*) filter (captured_minor > 0) as captures,
        count(*) filter (captured_minor > coalesce(refunded_minor, 0)) as kept,
@@ -38,30 +79,45 @@ select coalesce(reference, 'charge ' || charge) as intent, count(*) as charges,
        max(captured_minor) as most_captured_minor,
        coalesce(sum(captured_minor), 0)::bigint as captured_minor,
        coalesce(sum(refunded_minor), 0)::bigint as refunded_minor,
-       min(currency) as currency, max(currency) as last_currency
-from psp_charges where status = 'succeeded' group by all
+       min(currency) as currency, max(currency) as last_currency,
+       min(created_ns) as created_ns
+from psp_charges where status = 'succeeded'
+  and hash(coalesce(reference, 'charge ' || charge)) in (from charged_again) group by all
 """
 
-#: What was asked and acknowledged beyond the payment itself: a capture of less, refunds.
+#: What was asked and acknowledged beyond the payment itself: a capture, maybe of less, and refunds.
+#: Who was told that a capture succeeded was told that the payment did.
 _ASKED_LATER = """
 create view asked_later as
 select intent,
        max(amount_minor) filter (kind = 'capture' and outcome <> 'fail') as capture_minor,
-       (coalesce(sum(amount_minor) filter (kind = 'refund' and acknowledged), 0))::bigint
+       bool_or(kind = 'capture' and outcome <> 'fail'
+               and (acknowledged_ns is not null or not said_failed)) as capture_asked,
+       bool_or(kind = 'capture' and acknowledged_ns is null and said_failed) as capture_failed,
+       min(acknowledged_ns) filter (kind = 'capture') as captured_ns,
+       min(acknowledged_ns) filter (kind = 'cancel') as canceled_ns,
+       coalesce(sum(amount_minor) filter (kind = 'refund' and acknowledged_ns is not null),
+                0)::bigint
            as refunded_minor
 from (select intent, operation, min(kind) filter (kind <> 'read') as kind,
              min(amount_minor) as amount_minor,
              case when bool_and(outcome = 'fail') then 'fail' else 'tried' end as outcome,
-             bool_or(outcome = 'ok' and answer = 'succeeded') as acknowledged
+             min(done_ns) filter (outcome = 'ok' and (answer = 'succeeded' or
+                                  (kind = 'cancel' and answer = 'canceled'))) as acknowledged_ns,
+             coalesce(bool_or(outcome = 'ok' and answer = 'failed'), false) as said_failed
       from attempts where operation <> 'pay' group by all)
 group by intent
 """
 
 _THREE_BOOKS = """
 create view three_books as
-select intent, client.n, client.state as told, client.acknowledged_ns,
+select intent, client.n, client.state as told,
+       least(client.acknowledged_ns, later.captured_ns) as acknowledged_ns,
        client.amount_minor as asked_minor, client.currency as asked_currency,
        coalesce(later.capture_minor, client.amount_minor) as expected_minor,
+       coalesce(later.capture_asked, false) as capture_asked,
+       coalesce(later.capture_failed, false) as told_capture_failed,
+       later.canceled_ns as told_canceled_ns,
        coalesce(later.refunded_minor, 0) as told_refunded_minor,
        service.state as booked_state, coalesce(service.payments, 0) as booked_payments,
        coalesce(service.succeeded, 0) as booked_succeeded,
@@ -72,17 +128,26 @@ select intent, client.n, client.state as told, client.acknowledged_ns,
        coalesce(service.captured_minor, 0) as booked_minor,
        coalesce(service.refunded_minor, 0) as booked_refunded_minor,
        service.currency as booked_currency, service.last_currency as booked_last_currency,
+       service.created_us as booked_created_us, service.updated_us as booked_updated_us,
        coalesce(psp.charges, 0) as psp_charges, coalesce(psp.captures, 0) as psp_captures,
        coalesce(psp.kept, 0) as psp_kept,
        psp.least_captured_minor as psp_least_captured_minor,
        psp.most_captured_minor as psp_most_captured_minor,
        coalesce(psp.captured_minor, 0) as psp_minor,
        coalesce(psp.refunded_minor, 0) as psp_refunded_minor,
-       psp.currency as psp_currency, psp.last_currency as psp_last_currency
+       psp.currency as psp_currency, psp.last_currency as psp_last_currency,
+       psp.created_ns as psp_created_ns
 from client_books client
 full join service_money service using (intent)
 full join psp_money psp using (intent)
 left join asked_later later using (intent)
 """
 
-BOOKS_VIEWS = (_SERVICE_MONEY, _PSP_MONEY, _ASKED_LATER, _THREE_BOOKS)
+BOOKS_VIEWS = (
+    _BOOKED_AGAIN,
+    _SERVICE_MONEY,
+    _CHARGED_AGAIN,
+    _PSP_MONEY,
+    _ASKED_LATER,
+    _THREE_BOOKS,
+)

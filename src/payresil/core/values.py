@@ -1,4 +1,4 @@
-"""Quantities as people write them in YAML: ``10s``, ``30/s``, ``30%``, ``64KB``.
+"""Quantities as people write them in YAML: ``10s``, ``30/s``, ``30%``, ``3x``, ``64KB``.
 
 A bare number where a unit belongs is an error: ``10`` could be seconds or milliseconds.
 """
@@ -135,6 +135,14 @@ class Share(Quantity):
         if value > 1:
             raise ValueError("a share of at most 100%")
         return value
+
+
+class Ratio(Quantity):
+    """How many times as much or as often."""
+
+    UNITS: ClassVar[Mapping[str, Fraction]] = {"x": Fraction(1)}
+    PLAIN = "x"
+    EXAMPLES: ClassVar[str] = "1.5x, 3x"
 
 
 class Size(Quantity):

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -19,40 +19,70 @@ from payresil.core.run import Run, RunError
 from payresil.core.verdict_file import VERDICT_FILE, VerdictError, from_json
 from payresil.engine.explain import explain
 from payresil.engine.output import say
-from payresil.engine.pipeline import judge_folder, open_run, prepare, run_plan, write_reports
+from payresil.engine.pipeline import judge_folder, open_run, prepare, write_reports
 from payresil.engine.refusal import Refusal
 from payresil.engine.scenario_file import InvalidScenario
+from payresil.engine.series import Ended, prepare_all, run_series, scenario_files, worst_status
 from payresil.engine.system_file import list_flaws, load_system
 from payresil.render.summary import summary
 from payresil.render.text import text
 
 
 def run_scenarios(
-    paths: Sequence[Path], *, flaw: str | None, seed: int | None, backend: str, out: Path
+    paths: Sequence[Path],
+    *,
+    flaw: str | None,
+    seed: int | None,
+    backend: str,
+    out: Path,
+    junit_file: Path | None = None,
+    summary_file: Path | None = None,
 ) -> int:
-    """Run scenario files one after another; the worst exit status of all."""
-    files = _scenario_files(paths)
+    """Run scenario files one after another; the worst exit status of all.
+
+    `junit_file` and `summary_file` get the reports of all runs together.
+    """
+    files, left_out = scenario_files(paths)
     # Every file is read before the first one runs: a typing error must not cost a night.
-    plans = [prepare(file, flaw=flaw, seed=seed, backend=backend, out=out) for file in files]
-    verdicts = []
-    for file, _ in zip(files, plans, strict=True):
-        plan = prepare(file, flaw=flaw, seed=seed, backend=backend, out=out)
-        for warning in plan.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        verdict = run_plan(plan)
-        verdicts.append(verdict)
-        say(_text(plan.folder, verdict))
-        if verdict.exit_status == Exit.INTERRUPTED:
-            break
-    if len(verdicts) > 1:
-        say(summary(verdicts))
-    return worst_status([verdict.exit_status for verdict in verdicts])
+    plans = prepare_all(files, flaw=flaw, seed=seed, backend=backend, out=out)
+    for target in filter(None, (junit_file, summary_file)):
+        _make_room(target)
+    for warning in left_out:
+        click.echo(f"warning: {warning}", err=True)
+    series = run_series(plans, _tell)
+    if len(plans) > 1:
+        colour = _colour()
+        say(summary(series.verdicts, not_run=series.names_not_run, colour=colour).rstrip())
+    if junit_file is not None:
+        _leave(junit_file, series.junit)
+    if summary_file is not None:
+        _leave(summary_file, series.comment)
+    return worst_status([verdict.exit_status for verdict in series.verdicts])
 
 
-def worst_status(statuses: Sequence[int]) -> int:
-    """One exit status for several runs: fail before broken before interrupted before the rest."""
-    order = [Exit.FAIL, Exit.BROKEN, Exit.INTERRUPTED, Exit.INCONCLUSIVE, Exit.PASS]
-    return min(statuses, key=order.index)
+def _tell(ended: Ended) -> None:
+    if ended.folder is not None:
+        say(_text(ended.folder, ended.verdict))
+    elif ended.verdict.broken is not None:
+        click.echo(f"Error: {ended.verdict.broken}", err=True)
+    else:
+        click.echo("interrupted before it was judged", err=True)
+
+
+def _make_room(file: Path) -> None:
+    """Make the folder of a file that is written after the last run: it must not fail then."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"{file} cannot be written: {error}") from error
+
+
+def _leave(file: Path, made: Callable[[], str]) -> None:
+    """Write a file. The verdicts stand, written down or not."""
+    try:
+        file.write_text(made(), encoding="utf-8")
+    except OSError as error:
+        click.echo(f"warning: {file} could not be written: {error}", err=True)
 
 
 def check_run(folder: Path) -> int:
@@ -137,24 +167,14 @@ def list_members(what: str, system: str) -> int:
     return Exit.PASS
 
 
-def _scenario_files(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(path.glob("*.yaml"))
-            if not found:
-                raise Refusal(f"{path}: there is no scenario (*.yaml) in this folder")
-            files.extend(found)
-        else:
-            files.append(path)
-    return files
-
-
 def _text(folder: Path, verdict: Verdict) -> str:
     run, _ = open_run(folder)
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    rendered: str = text(run, verdict, colour=colour)
+    rendered: str = text(run, verdict, colour=_colour())
     return rendered.rstrip()
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

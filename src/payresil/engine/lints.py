@@ -19,6 +19,7 @@ from payresil.core.system import System
 from payresil.core.topology import Link, SelectorError, Topology
 from payresil.core.values import Duration
 from payresil.engine.sample_size import too_few
+from payresil.engine.system_rules import OPERATIONS
 
 #: Less traffic than this after the last heal shows no recovery.
 MIN_RECOVERY = Duration(5.0)
@@ -27,6 +28,12 @@ MIN_STEADY = Duration(3.0)
 
 _DELAYS = ("latency", "delay")
 
+#: What a system file may leave out and a check may have to know.
+_DESCRIBED = {
+    "signals": "the names of its metrics",
+    "logs": "the names of the fields of its log lines",
+}
+
 Warnings = Iterator[str]
 
 
@@ -34,9 +41,14 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
     """Warnings about a scenario that is to run on this system.
 
     Raises:
-        InvalidScenario: when a check or a fault needs what the system does not have.
+        InvalidScenario: when a check, a fault or a journey needs what the system does not have.
     """
-    problems = [*_missing_tables(scenario, system, topology), *_selectors(scenario, topology)]
+    problems = [
+        *_missing_tables(scenario, system, topology),
+        *_missing_operations(scenario, system),
+        *_undescribed(scenario, system),
+        *_selectors(scenario, topology),
+    ]
     if problems:
         raise InvalidScenario(problems)
     rules: tuple[Callable[[Scenario, System, Topology], Warnings], ...] = (
@@ -69,6 +81,30 @@ def _missing_tables(scenario: Scenario, system: System, topology: Topology) -> I
             elif need not in known:
                 words = f"a check whose needs are tables, not {need!r}"
                 yield Problem(where, read, words, nearest(need, known))
+
+
+def _missing_operations(scenario: Scenario, system: System) -> Iterator[Problem]:
+    for name in scenario.workload.journeys:
+        where, read = Place.parse(scenario.journey_places.get(name, "")), f"{name} on {system.name}"
+        for need in registry.journeys.get(name).traits.get("needs", ()):
+            if need not in OPERATIONS:
+                words = f"a journey whose needs are operations, not {need!r}"
+                yield Problem(where, read, words, nearest(need, OPERATIONS))
+            elif need not in system.api.operations:
+                words = f"the operation {need} under `api.operations` in the system file"
+                yield Problem(where, read, words)
+
+
+def _undescribed(scenario: Scenario, system: System) -> Iterator[Problem]:
+    """Checks that must know what only the system file can say."""
+    for step in scenario.checks:
+        for part in registry.checkers.get(step.checker).traits.get("described", ()):
+            where, read = Place.parse(step.where), f"{step.checker} on {system.name}"
+            if part not in _DESCRIBED:
+                words = f"a check that has a part of the system file described, not {part!r}"
+                yield Problem(where, read, words, nearest(part, _DESCRIBED))
+            elif getattr(system, part) is None:
+                yield Problem(where, read, f"`{part}` in the system file, {_DESCRIBED[part]}")
 
 
 def _selectors(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
@@ -146,8 +182,8 @@ def _no_time_out_notices(scenario: Scenario, system: System, topology: Topology)
         for step in scenario.faults
         if any(isinstance(step.parameters.get(name), Duration) for name in _DELAYS)
     ]
-    if not delays:
-        return
+    if not delays or len(delays) < len(scenario.faults):
+        return  # where something else breaks too, a delay may be there only to set the stage
     longest, step = max(delays, key=lambda pair: pair[0])
     if scenario.workload.timeout > longest:
         yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
 
@@ -18,6 +19,19 @@ def say(text: str) -> None:
     except OSError as error:
         _drop_the_rest()
         click.echo(f"warning: cannot print: {error}", err=True)
+
+
+def told_defect(error: BaseException) -> str:
+    """What is said of a defect of ours or of a plug-in; asked for, its traceback is printed too.
+
+    To be called while `error` is handled.
+    """
+    if "PAYRESIL_TRACEBACK" in os.environ:
+        traceback.print_exc()
+        hint = ""
+    else:
+        hint = " (set PAYRESIL_TRACEBACK=1 to see where)"
+    return f"payresil broke: {type(error).__name__}: {error}{hint}"
 
 
 def _drop_the_rest() -> None:

@@ -20,10 +20,9 @@ from payresil.engine.progress import Progress
 from payresil.engine.refusal import Refusal
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.scenario_file import InvalidScenario, dump_scenario, load_scenario
+from payresil.engine.scenario_folder import SCENARIO_FILE
 from payresil.engine.stopping import Stop, on_signals
 from payresil.engine.system_file import default_topology, load_system
-
-SCENARIO_FILE = "scenario.yaml"
 
 
 def prepare(
@@ -53,10 +52,15 @@ def prepare(
         topology=topology,
         backend=backend,
         folder=_new_folder(out / scenario.name),
-        source=path,
+        source=_from_here(path),
         warnings=tuple(warnings),
-        imports=imported_files(),
+        imports=tuple(map(_from_here, imported_files())),
     )
+
+
+def renewed(plan: RunPlan) -> RunPlan:
+    """The same plan with a folder named after the present time."""
+    return dataclasses.replace(plan, folder=_new_folder(plan.folder.parent))
 
 
 def run_plan(plan: RunPlan, stop: Stop | None = None) -> Verdict:
@@ -100,7 +104,7 @@ def open_run(folder: Path) -> tuple[Run, Scenario]:
         Refusal: when the folder is no run or is damaged.
     """
     try:
-        return Run.open(folder), load_scenario(folder / SCENARIO_FILE, recorded=True)
+        return Run.open(folder, direct=True), load_scenario(folder / SCENARIO_FILE, recorded=True)
     except RunError as error:
         raise Refusal(str(error)) from error
     except InvalidScenario as error:
@@ -132,6 +136,12 @@ def _write_scenario(plan: RunPlan) -> None:
         _point_latest(plan.folder)
     except OSError as error:
         raise Refusal(f"cannot write the run folder: {error}; choose another with --out") from error
+
+
+def _from_here(path: Path) -> Path:
+    """As it is called from the working directory: reports are read on other machines, too."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _point_latest(folder: Path) -> None:

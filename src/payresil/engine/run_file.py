@@ -12,9 +12,11 @@ from typing import Any
 from payresil import __version__
 from payresil.core.canaries import fingerprint
 from payresil.core.protocols import Assembly, Environment
+from payresil.core.schema import plain
 from payresil.core.schemas import SCHEMA_VERSION
 from payresil.core.tables import row_counts
 from payresil.engine.journal import Journal
+from payresil.engine.plan_digest import plan_digest
 from payresil.engine.run_plan import RunPlan
 
 _PARTS = (
@@ -62,11 +64,14 @@ def write_run_file(
         "capabilities": sorted(environment.capabilities) if environment else [],
         "warnings": list(plan.warnings),
         "imports": [str(path) for path in plan.imports],
+        "signals": plain(plan.system.signals),
+        "logs": plain(plan.system.logs),
         "has_reconcile_job": plan.system.reconcile is not None,
         "canaries": fingerprint(assembly.secrets),
     }
     if sealed:
         content["tables"] = row_counts(plan.folder)
+        content["plan"] = plan_digest(scenario)  # last: a plan of millions takes its time
     if environment is None and before:
         content["capabilities"] = before["capabilities"]
         content["canaries"] = before["canaries"]

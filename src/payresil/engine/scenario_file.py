@@ -16,7 +16,7 @@ from payresil.core.document import ListNode, MapNode, Node, Scalar, describe, re
 from payresil.core.problems import InvalidScenario, Place, Problem, nearest, shown
 from payresil.core.scenario import Scenario, SystemChoice, Workload
 from payresil.core.schema import Field, Raw, fields_of, plain, read_partly
-from payresil.engine.scenario_rules import check_identity, check_workload
+from payresil.engine.scenario_rules import check_identity, check_workload, place_of
 from payresil.engine.scenario_steps import read_checks, read_faults
 from payresil.engine.system_file import list_flaws, load_system, no_system, system_path
 
@@ -69,6 +69,10 @@ def load_scenario(
         workload=workload,
         faults=faults,
         checks=checks,
+        journey_places={
+            name: str(place_of(values["workload"], "journeys", name, key=True))
+            for name in workload.journeys
+        },
     )
 
 

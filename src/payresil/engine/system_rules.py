@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from payresil.core.document import MapNode, Node
@@ -49,6 +50,8 @@ MAX_INSTANCES = 64
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S*\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 
 
 def check_system(system: System, document: MapNode) -> Iterator[Problem]:
@@ -63,6 +66,8 @@ def check_system(system: System, document: MapNode) -> Iterator[Problem]:
     yield from _jobs(system, at)
     tables = [name for name in SCHEMAS if name.startswith("books_")]
     yield from _names(system.books, tables, at, "books")
+    yield from _signals(system, at)
+    yield from _logs(system, at)
 
 
 class _Places:
@@ -139,6 +144,35 @@ def _jobs(system: System, at: _Places) -> Iterator[Problem]:
             yield from _placeholders(job.headers, ADMIN_PLACEHOLDERS, at(name, "headers"))
     if system.settle is not None and not system.settle.zero:
         yield Problem(at("settle"), "no counters", "zero, the counters to wait for")
+
+
+def _signals(system: System, at: _Places) -> Iterator[Problem]:
+    signals = system.signals
+    if signals is None:
+        return
+    if system.service.metrics is None:
+        yield Problem(at("signals"), "no metrics", "metrics under `service`, the path they are at")
+    for key in ("traffic", "latency", "saturation"):
+        name = getattr(signals, key)
+        if not _METRIC.match(name):
+            yield Problem(at("signals", key), shown(name), "the name of a metric")
+    if not _LABEL.match(signals.status):
+        yield Problem(at("signals", "status"), shown(signals.status), "the name of a label")
+    for label, values in signals.where.items():
+        if not _LABEL.match(label):
+            yield Problem(at.key("signals", "where", label), shown(label), "the name of a label")
+        if not values:
+            yield Problem(at("signals", "where", label), "an empty list", "the values that count")
+
+
+def _logs(system: System, at: _Places) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for each in fields(system.logs) if system.logs is not None else ():
+        name = getattr(system.logs, each.name)
+        if not name or name in seen:
+            words = "the name of a field of its own in a log line"
+            yield Problem(at("logs", each.name), shown(name), words)
+        seen.add(name)
 
 
 def _request(text: str, known: Iterable[str], where: Place) -> Iterator[Problem]:

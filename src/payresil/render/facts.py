@@ -11,6 +11,7 @@ from typing import Any
 
 from payresil.core.results import Verdict
 from payresil.core.run import Run
+from payresil.render.again import again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,16 @@ def command(run: Run, verdict: Verdict) -> str:
 
     The scenario's own file where the run recorded it, else the copy in the run folder.
     """
-    imports = [word for file in run.meta.get("imports", ()) for word in ("--import", str(file))]
-    words = ["payresil", *imports, "run", _scenario_file(run, verdict)]
-    if run.meta.get("flaw"):
-        words += ["--flaw", str(run.meta["flaw"])]
-    if run.meta.get("seed") is not None:
-        words += ["--seed", str(run.meta["seed"])]
-    return shlex.join(words)
+    return again(run.meta, _scenario_file(run, verdict))
 
 
 def query(run: Run) -> str:
-    """The command that shows the timeline of an intent, whose name is to be filled in."""
-    folder = shlex.quote(str(run.folder)) if run.folder is not None else "RUN"
+    """The command that shows the timeline of an intent, whose name is to be filled in.
+
+    A report is read where its folder was moved to, too: an absolute path would mislead there.
+    """
+    known = run.folder is not None and not run.folder.is_absolute()
+    folder = shlex.quote(str(run.folder)) if known else "RUN"
     return (
         f'payresil sql {folder} "select at_ns / 1e9 as s, who, what from timeline '
         "where intent = '…' order by at_ns\""
@@ -67,9 +66,6 @@ def query(run: Run) -> str:
 
 
 def _scenario_file(run: Run, verdict: Verdict) -> str:
-    recorded = run.meta.get("scenario_file")
-    if recorded:
-        return str(recorded)
     if run.folder is not None and (run.folder / "scenario.yaml").is_file():
         return str(run.folder / "scenario.yaml")
     return f"{verdict.scenario}.yaml"

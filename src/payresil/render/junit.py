@@ -6,19 +6,22 @@ Elements and attributes are those that Jenkins' and GitLab's readers agree on: `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from payresil.core.registry import renderer
-from payresil.core.results import CheckResult, Exit, Finding, Outcome, Verdict
+from payresil.core.results import CheckResult, Exit, Outcome, Verdict
 from payresil.core.run import Run
-from payresil.render import facts, numbers
-from payresil.render.headline import by_kind, claims, headline, judged, total
+from payresil.render import facts
+from payresil.render.headline import by_kind, claims, headline
+from payresil.render.result_lines import (
+    claim_line,
+    doubt_lines,
+    doubt_message,
+    failure_message,
+    finding_lines,
+    measure_lines,
+)
 from payresil.render.visible import visible
-from payresil.render.witness import Entry, timeline
-
-#: More findings of one check than these are counted, not written out.
-_FINDINGS = 20
 
 #: The case that is there in every file, so that a run that broke or judged nothing is not green.
 RUN_CASE = "Neither the environment nor the harness broke, and something was judged."
@@ -104,61 +107,16 @@ def _case(verdict: Verdict, result: CheckResult, again: str) -> ET.Element:
         name=visible(result.claim or result.name),
         time=f"{result.seconds:.3f}",
     )
-    doubts = [visible(doubt.message) for doubt in result.doubts]
+    last = ["", f"again: {again}"]
     if result.outcome is Outcome.FAIL:
-        body = [*_finding_lines(result), *_doubt_lines(result), "", f"again: {again}"]
-        _add(case, "failure", result.kind, _failure_message(result), body)
+        body = [claim_line(result), "", *finding_lines(result), *doubt_lines(result), *last]
+        _add(case, "failure", result.kind, failure_message(result), body)
     elif result.outcome is Outcome.INCONCLUSIVE:
-        message = doubts[0] if doubts else f"judged: {', '.join(judged(result)) or 'nothing'}"
-        _add(case, "error", "inconclusive", message, [*_doubt_lines(result), "", f"again: {again}"])
-    ET.SubElement(case, "system-out").text = "\n".join(_measure_lines(result))
+        body = [claim_line(result), "", *doubt_lines(result), *last]
+        _add(case, "error", "inconclusive", doubt_message(result), body)
+    ET.SubElement(case, "system-out").text = "\n".join(measure_lines(result))
     return case
 
 
 def _add(case: ET.Element, tag: str, kind: str, message: str, body: list[str]) -> None:
     ET.SubElement(case, tag, type=visible(kind, 40), message=message).text = "\n".join(body)
-
-
-def _failure_message(result: CheckResult) -> str:
-    if not result.findings:
-        return numbers.plural(total(result), "finding") + "; " + "; ".join(_measure_lines(result))
-    more = total(result) - 1
-    first = visible(result.findings[0].message)
-    return f"{first} (and {more:,} more)" if more else first
-
-
-def _finding_lines(result: CheckResult) -> Iterator[str]:
-    for finding in result.findings[:_FINDINGS]:
-        yield from _one_finding(finding)
-    more = total(result) - min(len(result.findings), _FINDINGS)
-    if more > 0:
-        yield f"… {numbers.plural(more, 'more finding')}, counted in verdict.json"
-
-
-def _one_finding(finding: Finding) -> Iterator[str]:
-    about = f" [{visible(finding.intent, 80)}]" if finding.intent else ""
-    yield visible(finding.message) + about
-    shown = timeline(finding.witness)
-    yield from map(_entry, shown.head)
-    if shown.left_out:
-        yield f"  … {numbers.plural(shown.left_out, 'line')} left out, see verdict.json …"
-    yield from map(_entry, shown.tail)
-
-
-def _entry(entry: Entry) -> str:
-    return f"{entry.time:>12} s {'!' if entry.fault else ' '} {entry.who:<8} {entry.what}"
-
-
-def _doubt_lines(result: CheckResult) -> Iterator[str]:
-    for doubt in result.doubts[:_FINDINGS]:
-        yield f"doubt: {visible(doubt.message)}"
-        for line in (doubt.traceback or "").splitlines():
-            yield f"  {visible(line, 300)}"
-
-
-def _measure_lines(result: CheckResult) -> list[str]:
-    return [
-        f"{visible(m.name, 100)} = {visible(numbers.measure(m), 200)}"
-        + (f", objective {visible(m.objective, 100)}" if m.objective else "")
-        for m in result.measures
-    ]

@@ -15,12 +15,10 @@ from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.headline import (
     by_urgency,
-    findings_total,
     headline,
     is_judged,
     judged,
     total,
-    with_findings,
 )
 from payresil.render.visible import visible
 from payresil.render.windows import fault_window
@@ -30,6 +28,8 @@ from payresil.render.wording import SIGNS, evidence_word
 #: More rows of a table than these are counted, not shown.
 _ROWS = 25
 _DOUBTS = 12
+#: More failed checks than these are counted, without a timeline of their own.
+_FAILED = 8
 
 _MARKS = {
     "pass": "✅",
@@ -55,13 +55,13 @@ _MAGIC = re.compile(r"(@|#|www|https?|mailto)", re.IGNORECASE)
 
 @renderer(file="report.md")
 def md(run: Run, verdict: Verdict) -> str:
-    """A comment: the verdict, the checks, the faults, the first finding's timeline folded in."""
+    """A comment: the verdict, the checks, the faults, each failed check's first timeline folded."""
     blocks = [
         list(_head(run, verdict)),
         list(_checks(verdict)),
         list(_faults(run, verdict)),
         list(_doubts(verdict)),
-        list(_first_finding(verdict)),
+        *_findings(verdict),
         list(_last(run, verdict)),
     ]
     return _joined(_fitting([block for block in blocks if block]))
@@ -80,7 +80,7 @@ def _fitting(blocks: list[list[str]]) -> list[list[str]]:
     return kept
 
 
-def _md(value: object, limit: int = 300) -> str:
+def cell(value: object, limit: int = 300) -> str:
     """Text for a paragraph or a table cell."""
     text = _SPECIAL.sub(r"\\\1", visible(value, limit))
     text = _BULLET.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
@@ -102,11 +102,11 @@ def _longest_run(text: str) -> int:
 
 def _head(run: Run, verdict: Verdict) -> Iterator[str]:
     said = headline(verdict)
-    yield f"## {_MARKS[said.word]} {said.word.upper()}: {_md(verdict.scenario, 120)}"
+    yield f"## {_MARKS[said.word]} {said.word.upper()}: {cell(verdict.scenario, 120)}"
     yield ""
-    yield f"> {_md(verdict.claim)}"
+    yield f"> {cell(verdict.claim)}"
     yield ""
-    yield f"**{_md(said.sentence, 600)}** {said.meaning} Exit status {verdict.exit_status}."
+    yield f"**{cell(said.sentence, 600)}** {said.meaning} Exit status {verdict.exit_status}."
     yield ""
     count = facts.counts(run)
     yield (
@@ -122,7 +122,7 @@ def _checks(verdict: Verdict) -> Iterator[str]:
     yield "| outcome | check | judged | findings | measured |"
     yield "|---|---|---|--:|---|"
     for check in by_urgency(verdict.checks)[:_ROWS]:
-        looked = "<br>".join(map(_md, judged(check))) or "nothing"
+        looked = "<br>".join(map(cell, judged(check))) or "nothing"
         yield _row(_mark(check), _code(check.name), looked, f"{total(check):,}", _measured(check))
     if len(verdict.checks) > _ROWS:
         yield _row("", f"… and {len(verdict.checks) - _ROWS:,} more", "", "", "")
@@ -153,8 +153,8 @@ def _mark(check: CheckResult) -> str:
 
 def _measured(result: CheckResult) -> str:
     told = [
-        f"{_code(m.name, 60)} {_md(numbers.measure(m), 120)}"
-        + (f", objective {_md(m.objective, 80)}" if m.objective else "")
+        f"{_code(m.name, 60)} {cell(numbers.measure(m), 120)}"
+        + (f", objective {cell(m.objective, 80)}" if m.objective else "")
         for m in result.measures
         if not is_judged(m)
     ]
@@ -172,32 +172,42 @@ def _doubts(verdict: Verdict) -> Iterator[str]:
     yield "Doubts:"
     yield ""
     for result, doubt in doubts[:_DOUBTS]:
-        yield f"- {_code(result.name)} {_md(doubt.message)}"
+        yield f"- {_code(result.name)} {cell(doubt.message)}"
     if len(doubts) > _DOUBTS:
         yield f"- … and {len(doubts) - _DOUBTS:,} more"
 
 
-def _first_finding(verdict: Verdict) -> Iterator[str]:
-    first = next(with_findings(verdict), None)
-    if first is None:
-        return
-    check, finding = first
+def _findings(verdict: Verdict) -> Iterator[list[str]]:
+    """Of every failed check its claim and its first finding's timeline, folded in."""
+    failed = [check for check in by_urgency(verdict.checks) if check.findings]
+    for check in failed[:_FAILED]:
+        yield list(_first_finding(check))
+    if len(failed) > _FAILED:
+        more = numbers.plural(len(failed) - _FAILED, "more failed check")
+        yield [f"… and {more}, in report.html"]
+
+
+def _first_finding(check: CheckResult) -> Iterator[str]:
+    finding = check.findings[0]
     shown = timeline(finding.witness, 30)
     about = f" ({_html(finding.intent)})" if finding.intent else ""
     yield "<details>"
     yield (
-        f"<summary>First of {numbers.plural(findings_total(verdict), 'finding')}: "
+        f"<summary>First of {numbers.plural(total(check), 'finding')}: "
         f"{_html(check.name)}: {_html(finding.message)}{about}</summary>"
     )
     yield ""
-    yield from _fenced(
-        [
-            *map(_entry, shown.head),
-            *([f"… {shown.left_out:,} lines left out …"] if shown.left_out else []),
-            *map(_entry, shown.tail),
-        ]
-    )
+    yield f"Claim: {cell(check.claim)}"
     yield ""
+    if shown.head:
+        yield from _fenced(
+            [
+                *map(_entry, shown.head),
+                *([f"… {shown.left_out:,} lines left out …"] if shown.left_out else []),
+                *map(_entry, shown.tail),
+            ]
+        )
+        yield ""
     yield "</details>"
 
 
@@ -222,7 +232,7 @@ def _fenced(lines: Iterable[str]) -> Iterator[str]:
 
 def _last(run: Run, verdict: Verdict) -> Iterator[str]:
     for warning in verdict.warnings[:_DOUBTS]:
-        yield f"- Warning: {_md(warning)}"
+        yield f"- Warning: {cell(warning)}"
     if verdict.warnings:
         yield ""
     yield "Run it again:"

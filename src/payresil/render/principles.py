@@ -36,12 +36,20 @@ PRINCIPLES = (
     Principle(10, "Incident retrospective", "what happened is drafted from the timeline"),
 )
 
-#: Check → numbers of the principles that its claim is a part of.
+#: Check → numbers of the principles that its claim is a part of. Objectives of service in general
+#: (availability, latency, approval_rate, amplification) are a part of none.
 TOUCHES: dict[str, tuple[int, ...]] = {
     "no_leaks": (1,),
+    "golden_signals": (2,),
+    "structured_logs": (2,),
+    "balancing": (3,),
     "idempotency": (4,),
+    "webhooks": (4,),
     "reconciliation": (5,),
     "double_entry": (5,),
+    "lifecycle": (5,),
+    "refunds": (5,),
+    "convergence": (5,),
     "recovery": (8,),
     "durability": (9,),
 }

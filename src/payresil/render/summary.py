@@ -11,25 +11,38 @@ from payresil.render.headline import claims, findings_total, headline, key_measu
 from payresil.render.text import COLUMNS, painter
 from payresil.render.visible import visible, width
 
-_HEADS = ("verdict", "scenario", "checks", "findings", "recovery", "exit")
+#: What the table tells of each scenario.
+HEADS = ("verdict", "scenario", "checks", "findings", "recovery", "exit")
 
 
-def summary(verdicts: Sequence[Verdict], *, colour: bool = False) -> str:
+def summary(
+    verdicts: Sequence[Verdict], *, not_run: Sequence[str] = (), colour: bool = False
+) -> str:
     """A line for every verdict, and one that counts them; at most 100 columns wide.
 
-    `checks` is how many passed of how many there are; `recovery` the longest recovery_time.
+    `checks` is how many passed of how many there are; `recovery` the longest recovery_time;
+    `not_run` names the scenarios whose turn did not come.
     """
-    if not verdicts:
+    if not verdicts and not not_run:
         return "no scenario was run\n"
     paint = painter(colour)
-    rows = [_row(verdict) for verdict in verdicts]
-    spare = COLUMNS - sum(_widest(rows, column) + 2 for column in range(len(_HEADS)) if column != 1)
-    wide = [min(_widest(rows, i), spare - 2 if i == 1 else COLUMNS) for i in range(len(_HEADS))]
-    lines = [_line(_HEADS, wide)]
-    for verdict, row in zip(verdicts, rows, strict=True):
-        word = headline(verdict).word
+    rows = table_rows(verdicts, not_run)
+    words = [*(headline(verdict).word for verdict in verdicts), *("not run" for _ in not_run)]
+    spare = COLUMNS - sum(_widest(rows, column) + 2 for column in range(len(HEADS)) if column != 1)
+    wide = [min(_widest(rows, i), spare - 2 if i == 1 else COLUMNS) for i in range(len(HEADS))]
+    lines = [_line(HEADS, wide)]
+    for word, row in zip(words, rows, strict=True):
         lines.append(_line(row, wide).replace(row[0], paint(word, row[0]), 1))
-    return "\n".join([*lines, "", _counted(verdicts)]) + "\n"
+    return "\n".join([*lines, "", counted(verdicts, not_run)]) + "\n"
+
+
+def table_rows(verdicts: Sequence[Verdict], not_run: Sequence[str]) -> list[tuple[str, ...]]:
+    """The cells of the table under `HEADS`."""
+    return [*map(_row, verdicts), *map(_row_of_none, not_run)]
+
+
+def _row_of_none(scenario: str) -> tuple[str, ...]:
+    return ("NOT RUN", visible(scenario, 200), "–", "–", "–", "–")
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
@@ -53,7 +66,7 @@ def _recovery(verdict: Verdict) -> str:
 
 
 def _widest(rows: Sequence[Sequence[str]], column: int) -> int:
-    return max(width(row[column]) for row in [_HEADS, *rows])
+    return max(width(row[column]) for row in [HEADS, *rows])
 
 
 def _line(row: Sequence[str], wide: Sequence[int]) -> str:
@@ -71,8 +84,10 @@ def _cut(cell: str, room: int) -> str:
     return f"{cell}…"
 
 
-def _counted(verdicts: Sequence[Verdict]) -> str:
+def counted(verdicts: Sequence[Verdict], not_run: Sequence[str]) -> str:
+    """How many scenarios there are, and how many of each word."""
     words = Counter(headline(verdict).word for verdict in verdicts)
-    order = ("fail", "broken", "interrupted", "inconclusive", "pass")
+    words["not run"] = len(not_run)
+    order = ("fail", "broken", "interrupted", "not run", "inconclusive", "pass")
     counts = ", ".join(f"{words[word]} {word}" for word in order if words[word])
-    return f"{numbers.plural(len(verdicts), 'scenario')}: {counts}"
+    return f"{numbers.plural(len(verdicts) + len(not_run), 'scenario')}: {counts}"

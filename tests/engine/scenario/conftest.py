@@ -157,6 +157,10 @@ def _define() -> None:
     def impatient(client: Any, random: Any) -> None:
         """Clicks twice."""
 
+    @registry.journey(retries=True, needs=("refund",))
+    def returns(client: Any, random: Any) -> None:
+        """Pays, and wants the money back."""
+
 
 def _latency(
     run: Any,

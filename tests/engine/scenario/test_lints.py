@@ -74,6 +74,15 @@ def test_a_delay_that_a_time_out_notices_is_fine(
     assert lint(scenario, system, topology) == ()
 
 
+def test_a_delay_that_sets_the_stage_for_another_fault_is_fine(
+    load: Load, system: System, topology: Topology
+) -> None:
+    crash = (
+        "latency: {link: service->psp, latency: 1s}}\n  - {at: 10s, duration: 8s, crash: {node: db}"
+    )
+    assert lint(load("lost_answers", crash), system, topology) == ()
+
+
 def test_a_fault_on_webhooks_that_nobody_listens_to(
     load: Load, system: System, topology: Topology
 ) -> None:
@@ -129,6 +138,31 @@ def test_a_check_that_needs_another_topology(
 ) -> None:
     with pytest.raises(InvalidScenario, match="rpo on refpay, expected a topology with a replica"):
         lint(load("- idempotency", "- rpo"), system, topology)
+
+
+def test_a_journey_that_needs_what_the_system_cannot_do(
+    load: Load, system: System, topology: Topology
+) -> None:
+    scenario = load("journeys: {impatient: 1}", "journeys: {impatient: 1, returns: 2}")
+    assert lint(scenario, system, topology) == ()
+    operations = {name: system.api.operations[name] for name in ("create", "read")}
+    with pytest.raises(InvalidScenario) as caught:
+        lint(scenario, replace(system, api=replace(system.api, operations=operations)), topology)
+    (found,) = caught.value.problems
+    assert str(found.where).endswith("scenario.yaml:5:64")
+    assert str(found).endswith(
+        "read returns on refpay, expected the operation refund under `api.operations` "
+        "in the system file"
+    )
+
+
+def test_a_journey_whose_author_misspelt_a_need(
+    load: Load, system: System, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = replace(registry.journeys.get("returns"), traits={"retries": True, "needs": ("refnd",)})
+    monkeypatch.setitem(registry.journeys._members, "returns", odd)
+    with pytest.raises(InvalidScenario, match=r"not 'refnd' \(did you mean refund\?\)"):
+        lint(load("impatient", "returns"), system, topology)
 
 
 def test_a_check_whose_author_misspelt_a_need(

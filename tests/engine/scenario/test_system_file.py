@@ -38,6 +38,20 @@ books:
 """
 
 
+DESCRIBED = (
+    GOOD.replace("  instances: 3", "  metrics: /metrics")
+    + """\
+signals:
+  traffic: requests_total
+  latency: request_seconds
+  saturation: queue:length
+  status: code
+  where: {route: [pay, read]}
+logs: {time: at, level: severity, event: message, reference: order}
+"""
+)
+
+
 def refused(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
@@ -63,6 +77,8 @@ def test_the_reference_service_is_described_by_its_file() -> None:
     assert system.reconcile is not None
     assert system.api.certain == (400, 401, 403, 404, 422)
     assert system.service.list_flaws[-1] == "--list-flaws"
+    assert system.signals is not None
+    assert system.logs is not None
 
 
 def test_a_system_of_the_users(mine: System) -> None:
@@ -101,6 +117,40 @@ def test_a_system_of_the_users(mine: System) -> None:
 )
 def test_each_mistake_is_located(tmp_path: Path, old: str, new: str, problem: str) -> None:
     (found,) = refused(tmp_path, GOOD.replace(old, new, 1))
+    assert found.startswith(problem)
+
+
+def test_metrics_and_log_lines_are_described(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(DESCRIBED, encoding="utf-8")
+    system = load_system(path)
+    assert system.signals is not None
+    assert system.signals.traffic == "requests_total"
+    assert system.signals.where == {"route": ("pay", "read")}
+    assert system.logs is not None
+    assert system.logs.time == "at"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("  metrics: /metrics\n", "", "21:3: read no metrics, expected metrics under `service`"),
+        ("requests_total", "requests total", "22:12: read 'requests total', expected the name of"),
+        ("  latency: request_seconds\n", "", "22:3: read no latency, expected the key latency"),
+        ("queue:length", "9", "24:15: read '9', expected the name of a metric"),
+        ("status: code", 'status: "a b"', "25:11: read 'a b', expected the name of a label"),
+        ("{route: [", '{"a b": [', "26:11: read 'a b', expected the name of a label"),
+        ("[pay, read]", "[]", "26:18: read an empty list, expected the values that count"),
+        ("[pay, read]", "pay", "26:18: read 'pay', expected a list of text"),
+        ("event: message, ", "", "27:7: read no event, expected the key event, text"),
+        ("event: message", "event: at", "27:42: read 'at', expected the name of a field of its"),
+        ("event: message", 'event: ""', "27:42: read '', expected the name of a field of its own"),
+    ],
+)
+def test_each_mistake_in_a_description_is_located(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    (found,) = refused(tmp_path, DESCRIBED.replace(old, new, 1))
     assert found.startswith(problem)
 
 

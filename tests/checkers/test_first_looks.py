@@ -1,0 +1,177 @@
+"""Checkers look at hashes first; what they find is what looking at everything finds."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from payresil.checkers import double_entry, idempotency
+from payresil.checkers.lateness import ranked
+from payresil.core.run import Run
+
+S = 1_000_000_000
+
+CONTRADICTED = """
+select intent, payment, case when one <> other then one else 'authorized' end as one, other
+from (
+  select min(intent) as intent, payment,
+         min(answer) filter (answer <> 'authorized') as one,
+         max(answer) filter (answer <> 'authorized') as other,
+         bool_or(answer = 'authorized') as authorized,
+         bool_or(answer in ('declined', 'failed')) as refused
+  from attempts where operation = 'pay' and outcome = 'ok' and payment is not null
+  group by payment
+)
+where one <> other or (authorized and refused) order by intent, payment
+"""
+SHARED = """
+select payment, min(intent) as one, max(intent) as other from attempts
+where payment is not null group by payment having one <> other order by one, payment
+"""
+SAME_KEY = """
+select * from (
+  select min(intent) as intent, operation, key,
+         min(payment) as payment, max(payment) as other_payment,
+         min(amount_minor) filter (outcome = 'ok') as amount,
+         max(amount_minor) filter (outcome = 'ok') as other_amount,
+         min(currency) filter (outcome = 'ok') as currency,
+         max(currency) filter (outcome = 'ok') as other_currency
+  from attempts where key is not null and kind <> 'read' group by operation, key
+)
+where payment <> other_payment or amount <> other_amount or currency <> other_currency
+order by intent, operation, key
+"""
+JOURNALS = """
+select journal, currency, sum(amount_minor) as off, count(*) as legs, min(intent) as intent
+from books_entries group by journal, currency
+having count(*) < 2 or sum(amount_minor) <> 0 or bool_or(amount_minor is null)
+order by intent, journal, currency
+"""
+PAYMENTS = """
+with posted as (
+  select payment, currency, min(intent) as intent,
+         sum(amount_minor) filter (journal_kind = 'capture' and amount_minor > 0) as captured,
+         sum(amount_minor) filter (journal_kind = 'refund' and amount_minor > 0) as refunded,
+         bool_or(journal_kind = 'reversal') as reversed
+  from books_entries where journal_kind in ('capture', 'refund', 'reversal')
+  group by payment, currency
+), reversed as (
+  select payment, currency, sum(net) filter (net > 0) as net
+  from (select payment, currency, account, sum(amount_minor) as net from books_entries
+        where journal_kind in ('capture', 'refund', 'reversal')
+          and payment in (select payment from posted where reversed)
+        group by payment, currency, account)
+  group by payment, currency
+), booked as (
+  select payment, intent, currency, coalesce(captured_minor, 0) as captured,
+         coalesce(refunded_minor, 0) as refunded from books_payments
+)
+select payment, currency, coalesce(booked.intent, posted.intent) as intent,
+       coalesce(booked.captured, 0), coalesce(posted.captured, 0),
+       coalesce(booked.refunded, 0), coalesce(posted.refunded, 0),
+       coalesce(posted.reversed, false), coalesce(reversed.net, 0)
+from booked full join posted using (payment, currency)
+left join reversed using (payment, currency)
+where case when posted.reversed
+           then coalesce(reversed.net, 0)
+                <> coalesce(booked.captured, 0) - coalesce(booked.refunded, 0)
+           else coalesce(booked.captured, 0) <> coalesce(posted.captured, 0)
+             or coalesce(booked.refunded, 0) <> coalesce(posted.refunded, 0) end
+order by intent, payment, currency
+"""
+
+
+def optional(*values):
+    return st.sampled_from([None, *values])
+
+
+attempts = st.lists(
+    st.fixed_dictionaries(
+        {
+            "intent": optional("r-1", "r-2"),
+            "operation": optional("pay", "pay", "refund.1"),
+            "kind": optional("create", "read", "refund"),
+            "key": optional(*"klmnop"),
+            "payment": optional(*"pqrstu"),
+            "amount_minor": optional(1, 2),
+            "currency": optional("eur", "usd"),
+            "outcome": optional("ok", "ok", "fail"),
+            "answer": optional("succeeded", "declined", "authorized"),
+        }
+    ),
+    max_size=24,
+)
+entries = st.lists(
+    st.fixed_dictionaries(
+        {
+            "journal": optional(*"jklmno"),
+            "journal_kind": optional("capture", "capture", "refund", "reversal", "odd"),
+            "account": optional("a", "b"),
+            "amount_minor": optional(-5, 5, 0),
+            "currency": optional("eur", "usd"),
+            "payment": optional(*"pqrstu"),
+            "intent": optional("r-1"),
+        }
+    ),
+    max_size=24,
+)
+payments = st.lists(
+    st.fixed_dictionaries(
+        {
+            "payment": optional(*"pqrstu"),
+            "intent": optional("r-1", "r-2"),
+            "currency": optional("eur", "usd"),
+            "captured_minor": optional(0, 5, 10),
+            "refunded_minor": optional(0, 5),
+        }
+    ),
+    max_size=8,
+)
+
+
+def same(run, sql, reference):
+    assert sorted(map(repr, run.rows(sql))) == sorted(map(repr, run.rows(reference)))
+
+
+@settings(deadline=None, max_examples=25)
+@given(attempts)
+def test_answers_and_keys(rows):
+    run = Run.from_rows({"run": "r"}, attempts=rows)
+    run.sql.execute(idempotency._ANSWERED_DIFFERENTLY)
+    same(run, idempotency._CONTRADICTED, CONTRADICTED)
+    same(run, idempotency._SHARED, SHARED)
+    same(run, idempotency._SAME_KEY, SAME_KEY)
+
+
+@settings(deadline=None, max_examples=25)
+@given(entries, payments)
+def test_journals_and_payments(legs, booked):
+    run = Run.from_rows({"run": "r"}, books_entries=legs, books_payments=booked)
+    run.sql.execute(double_entry._FIRST_LOOK)
+    same(run, double_entry._JOURNALS, JOURNALS)
+    same(run, double_entry._PAYMENTS, PAYMENTS)
+    journals = {leg["journal"] for leg in legs} - {None}
+    assert run.one("select count(*) from journals_at_first") == len(journals)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.integers(0, 50) | st.none(), min_size=1, max_size=60), st.data())
+def test_the_value_of_a_rank_is_the_one_that_sorting_gives(times, data):
+    steady = [
+        {"at_ns": at_ns, "kind": "phase", "name": "steady", "what": what}
+        for at_ns, what in ((0, "begin"), (10 * S, "end"))
+    ]
+    rows = [
+        {
+            "intent": f"r-{n}", "n": n, "operation": "pay", "kind": "create", "source": "load",
+            "due_ns": n, "sent_ns": n, "done_ns": None if ns is None else n + ns,
+            "outcome": "ok" if ns is not None else "unknown",
+        }
+        for n, ns in enumerate(times)
+    ]  # fmt: skip
+    run = Run.from_rows({"run": "r"}, attempts=rows, events=steady)
+    ranks = data.draw(st.lists(st.integers(1, len(times))))
+    ordered = sorted(ns for ns in times if ns is not None)
+    found = ranked(run, "steady", {"ok_ns - due_ns": ranks, "sent_ns - due_ns": [1]})
+    assert found["ok_ns - due_ns"] == {r: ordered[r - 1] for r in ranks if r <= len(ordered)}
+    assert found["sent_ns - due_ns"] == {1: 0}

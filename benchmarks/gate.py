@@ -70,7 +70,13 @@ def _verdict(folder: Path) -> Verdict | None:
 def _versions(out: Path) -> Iterator[dict[str, Any]]:
     for path in out.glob("*/latest/run.json"):
         content = json.loads(path.read_text())
-        yield content["versions"] | {"kernel": content["machine"]["kernel"]}
+        yield content["versions"] | {"kernel": content["machine"]["kernel"], "commit": _commit()}
+
+
+def _commit() -> str:
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -76,4 +76,4 @@ def test_the_plan_of_the_main_gate_is_large_enough() -> None:
     due = [arrival.due_s for arrival in Plan(scenario.seed, scenario.workload).arrivals()]
     steady = sum(0 <= at < fault.at for at in due)
     assert steady >= 400
-    assert phase_seconds(scenario) == {"steady": 10.0, "faulted": 8.0, "recovering": 22.0}
+    assert phase_seconds(scenario) == {"steady": 10.0, "faulted": 8.0, "recovering": 12.0}

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCENARIO ?= scenarios/gate/psp-lost-answers.yaml
 
-.PHONY: run test zoo lint bench clean
+.PHONY: run test zoo programs-test guide docker-test lint bench clean
 
 run: .venv/.installed
 	$(BIN)/payresil run $(SCENARIO)
@@ -14,6 +14,19 @@ test: .venv/.installed-dev
 # Flawed services must be caught, and the flawless one must pass: real runs, about four minutes.
 zoo: .venv/.installed-dev
 	$(BIN)/python -m tests.zoo
+
+# What needs programs besides Python: Node 20 and Prometheus, on PATH.
+programs-test: .venv/.installed-dev
+	$(BIN)/python -m pytest -m "node or prometheus"
+
+# The commands of docs/your-own-service.md, one after another; needs Node 20.
+guide: .venv/.installed-dev
+	$(BIN)/python -m pytest -m guide tests/docs
+
+# Needs a Docker engine, docker-compose, debootstrap and Prometheus; builds the image where it can.
+docker-test: .venv/.installed-dev
+	containers/build.sh
+	$(BIN)/python -m pytest -m docker tests/contracts tests/backends/docker tests/docker
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -50,16 +50,26 @@ def _adjustments(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--seed", type=click.IntRange(min=0), help="Another seed.")(command)
 
 
+def _where(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option(
+        "--at", type=_FILE, metavar="FILE", help="Where the system is, for --backend attach."
+    )(command)
+    return click.option("--backend", default="process", show_default=True)(command)
+
+
 @main.command()
 @click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_adjustments
-@click.option("--backend", default="process", show_default=True)
+@_where
 @click.option(
     "--out",
     default=Path("reports"),
     show_default=True,
     type=_FOLDER,
     help="Where run folders are left.",
+)
+@click.option(
+    "--prometheus", metavar="URL", help="A Prometheus that watches the system, for checks that ask."
 )
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="One JUnit file of all.")
 @click.option("--summary", "summary_file", type=_FILE, metavar="FILE", help="All in one comment.")
@@ -119,11 +129,45 @@ def sql(folder: Path, query: str, form: str) -> None:
 @main.command()
 @click.argument("scenario", type=_FILE)
 @_adjustments
-def explain(scenario: Path, flaw: str | None, seed: int | None) -> None:
+@_where
+def explain(scenario: Path, **options: Any) -> None:
     """Print what a scenario would do, when, and what it claims; nothing is started."""
     from payresil.engine.commands import explain_scenario
 
-    sys.exit(_told(explain_scenario, scenario, flaw=flaw, seed=seed))
+    sys.exit(_told(explain_scenario, scenario, **options))
+
+
+@main.command()
+@click.option("--all", "every", is_flag=True, help="Also what a run that goes on may still use.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+def clean(every: bool, dry_run: bool) -> None:
+    """Remove the containers, networks and folders of runs that were killed."""
+    from payresil.engine.cleaning import clean as remove
+
+    sys.exit(_told(remove, every=every, dry_run=dry_run))
+
+
+@main.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--system", "name", metavar="NAME", help="Its name; else that of the folder.")
+def init(folder: Path, name: str | None) -> None:
+    """Write a system file and two scenarios into the FOLDER of a service, to begin with."""
+    from payresil.engine.beginning.command import init as begin
+
+    sys.exit(_told(begin, folder, name))
+
+
+@main.command()
+@click.argument("system")
+@_where
+def doctor(system: str, **options: Any) -> None:
+    """Try every mapping of a system file on the running service, and say what is wrong.
+
+    SYSTEM is a system's name or the path of its file. The system is started, or, with --at, joined.
+    """
+    from payresil.engine.doctor.command import doctor as examine
+
+    sys.exit(_told(examine, system, **options))
 
 
 @main.command("list")

@@ -46,7 +46,7 @@ class FakeProxies:
         self.refuses: set[str] = set()
         self.calls: list[tuple[str, ...]] = []
 
-    def create(self, name: str, upstream: str) -> str:
+    def create(self, name: str, upstream: str, listen: str) -> str:
         if name in self.states:
             raise EnvironmentBroke("proxy already exists")
         self.states[name] = ProxyState()
@@ -311,8 +311,8 @@ class Prefixed:
         self._proxies = proxies
         self._prefix = f"example-{next(self._examples)}."
 
-    def create(self, name: str, upstream: str) -> str:
-        return self._proxies.create(self._prefix + name, upstream)
+    def create(self, name: str, upstream: str, listen: str) -> str:
+        return self._proxies.create(self._prefix + name, upstream, listen)
 
     def state(self, name: str) -> ProxyState:
         return self._proxies.state(self._prefix + name)
@@ -346,3 +346,16 @@ def test_any_interleaving_ends_in_the_union_on_the_real_server(toxiproxy: Packag
             super().__init__(Prefixed(toxiproxy))
 
     run_state_machine_as_test(OnServer, settings=few)
+
+
+def test_links_may_look_different_from_where_they_are_used() -> None:
+    class Elsewhere:
+        def listen(self, link: Link) -> str:
+            return "0.0.0.0:20001"
+
+        def reached(self, link: Link, listening: str) -> str:
+            return f"proxies:{listening.rpartition(':')[2]}"
+
+    link = TOPOLOGY.links[0]
+    links = ProxiedLinks(TOPOLOGY, FakeProxies(), Elsewhere())
+    assert links.open(link, "db:5432") == links.address(link) == "proxies:1"

@@ -17,8 +17,9 @@ import pytest
 from payresil.backends import supervisor
 from payresil.backends.embedded.cache import Cache, cache_folder
 from payresil.backends.embedded.node_process import NodeProcess
-from payresil.backends.embedded.postgres import AUDITOR, SERVICE, Postgres, check_reachable
+from payresil.backends.embedded.postgres import Postgres, check_reachable
 from payresil.backends.embedded.postgres_files import PostgresFiles
+from payresil.backends.embedded.postgres_roles import AUDITOR, SERVICE
 from payresil.backends.launcher import UNPRIVILEGED_USER, Supervisor
 from payresil.backends.ports import HeldPort
 from payresil.core.protocols import EnvironmentBroke
@@ -41,7 +42,7 @@ class Database:
         )
         self.node.launch()
         self.node.await_ready()
-        self.postgres.make_roles(self.port.number)
+        self.postgres.make_roles()
 
     def ask(self, sql: str, role: str = SERVICE) -> Any:
         return self.as_client(lambda client: client.fetchval(sql), role)

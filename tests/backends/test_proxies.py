@@ -108,6 +108,17 @@ def test_a_failing_server_is_not_taken_for_an_answer() -> None:
         broken.create("x", "127.0.0.1:9")
 
 
+def test_only_the_own_server_keeps_leases(toxiproxy: PackageProxies) -> None:
+    assert toxiproxy.keeps_leases()
+    with answering(version=(200, "{}"), lease=(404, "404 page not found")) as official:
+        assert not official.keeps_leases()
+
+
+def test_a_proxy_listens_where_it_is_told_to(toxiproxy: PackageProxies) -> None:
+    host, port = toxiproxy.create("placed", "127.0.0.1:9", "127.0.0.1:0").split(":")
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+
+
 def test_an_answer_without_its_fields_is_an_error() -> None:
     with (
         answering(proxies=(200, json.dumps({"x": {"name": "x"}}))) as broken,

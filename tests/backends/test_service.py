@@ -57,7 +57,7 @@ def test_the_flaw_is_what_was_asked_for_whatever_the_caller_has_set(
 
 def test_a_flaw_of_a_system_that_has_none_is_an_error(tmp_path: Path) -> None:
     start = ServiceStart(command=("shop",), environment={}, ready="/")
-    with pytest.raises(EnvironmentBroke, match="names no flaw_variable"):
+    with pytest.raises(EnvironmentBroke, match="names no flaw_variable and no such flaw"):
         Service(start, {}, tmp_path / "r", flaw="x")
 
 

@@ -118,6 +118,82 @@ def test_so_few_payments_have_no_mean(empty, ask):
     assert "it takes 30 to judge a mean" in said.doubts[0].message
 
 
+def test_a_phase_with_too_few_to_judge_its_mean_is_a_doubt(empty, ask):
+    for n in range(200):
+        paid(empty, n, n / 20)
+    for n in range(200, 229):
+        paid(empty, n, 12, requests=3)
+    said = ask(amplification, empty.run(), mean=Ratio(2))
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "faulted: 87 requests to the PSP for 29 things that customers wanted, 3.00x; the objective "
+        "is 2x; it takes 30 to judge a mean"
+    ]
+
+
+def test_a_phase_of_which_no_payment_reached_the_psp_is_a_doubt(empty, ask):
+    for n in range(200):
+        paid(empty, n, n / 20)
+    for n in range(200, 260):
+        paid(empty, n, 12, requests=0)
+    said = ask(amplification, empty.run(), mean=Ratio(2))
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "faulted: none of 60 payments that were due reached the PSP: there is no mean to judge"
+    ]
+
+
+def refused_refund(history, n, k):
+    """A refund that the service refused, asked for after the payment."""
+    refused = {"outcome": "fail", "status": 400, "answer": None}
+    history.attempt(n, 9, kind="refund", operation=f"refund.{k}", **refused)
+
+
+def test_refunds_that_never_got_to_the_psp_do_not_dilute_what_a_payment_took(empty, ask):
+    for n in range(40):
+        paid(empty, n, 1, requests=8)
+        for k in range(1, 8):
+            refused_refund(empty, n, k)
+    said = ask(amplification, empty.run(), mean=Ratio(2), most=Ratio(2))
+    assert said.value("psp_requests_per_operation") == 8
+    assert said.value("customers_requests_per_operation") == 1
+    assert len(said.findings) == 42  # overall, steady, each payment
+
+
+def test_refunds_that_the_service_refused_do_not_dilute_the_one_that_it_made(empty, ask):
+    for n in range(40):
+        paid(empty, n, 1)
+        empty.attempt(n, 8, kind="refund", operation="refund.1")
+        for k in range(15):
+            empty.psp_attempt(n, 8 + k / 50, endpoint="refunds.create")
+        for k in range(2, 17):
+            refused_refund(empty, n, k)
+    said = ask(amplification, empty.run(), mean=Ratio(2))
+    assert said.value("psp_requests_per_operation") == 8
+
+
+def test_a_refund_that_the_psp_refused_is_a_thing_wanted(empty, ask):
+    for n in range(40):
+        paid(empty, n, 1)
+        refused_refund(empty, n, 1)
+        refused_refund(empty, n, 2)
+        for _ in range(2):
+            empty.psp_attempt(n, 9.01, endpoint="refunds.create", status=400)
+    said = ask(amplification, empty.run(), mean=Ratio(1), most=Ratio(1))
+    assert said.passes
+    assert said.value("operations_judged") == 120
+
+
+def test_requests_that_no_later_wish_explains_were_for_the_payment(empty, ask):
+    for n in range(40):
+        paid(empty, n, 1)
+        empty.psp_attempt(n, 1.01, endpoint="payment_intents.capture")
+        empty.attempt(n, 2, operation="capture", kind="capture", outcome="unknown", status=None)
+        empty.psp_attempt(n, 2.01, endpoint="payment_intents.cancel")
+    said = ask(amplification, empty.run(), mean=Ratio(3))
+    assert said.value("psp_requests_per_operation") == 1.5
+
+
 def test_requests_that_name_no_payment_may_be_what_is_missing(empty, ask):
     for n in range(40):
         paid(empty, n, 1)

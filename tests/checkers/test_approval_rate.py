@@ -81,6 +81,16 @@ def test_a_drop_is_held_against_the_steady_phase(empty, ask):
     assert drop.low < 0.4 < drop.high
 
 
+def test_a_drop_in_a_phase_without_answers_is_a_doubt(empty, ask):
+    answered(empty, 400, 1, approved=400)
+    answered(empty, 400, 20, approved=400)
+    said = ask(approval_rate, empty.run(), drop=Share(0.1))
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "no payment that was due while the system was faulted was answered: no drop can be seen"
+    ]
+
+
 def test_newcombes_interval_is_the_published_one(empty, ask):
     # Newcombe 1998, method 10: 56 of 70 against 48 of 80 gives 0.0524 to 0.3339.
     answered(empty, 70, 1, approved=56)

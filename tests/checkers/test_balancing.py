@@ -66,6 +66,25 @@ def test_an_instance_that_never_answers_is_missed_by_its_name(spread, ask):
     assert said.findings[0].message.startswith("a/service.3 gave 0 of 100")
 
 
+def test_answers_that_name_no_instance_may_be_what_tips_the_spread(spread, ask):
+    for n in range(900):
+        spread.attempt(n + 1000, n / 90)
+    spread["attempts"][-900:] = [row | {"instance": None} for row in spread["attempts"][-900:]]
+    said = ask(balancing, spread.run())
+    assert not said.findings
+    assert [d.message.split(":")[0] for d in said.doubts] == [
+        f"{name} gave 50 of 100 answers of the steady phase, 50.0%; 80% of an equal share are "
+        "40.0%, undecided by a 95 % interval of 3.8% to 96.2%"
+        for name in (ONE, TWO)
+    ]
+
+
+def test_a_few_answers_that_name_no_instance_tip_nothing(spread, ask):
+    for n in (3, 57):
+        spread.of("attempts", n).update(instance=None, status=502, outcome="unknown", answer=None)
+    assert ask(balancing, spread.run(), least_share=Share(0.7)).passes
+
+
 def test_too_few_to_decide_on_the_spread(spread, ask):
     spread["attempts"][:] = [row for row in spread["attempts"] if row["n"] % 10 < 2]
     said = ask(balancing, spread.run(), least_share=Share(0.95))
@@ -184,6 +203,18 @@ def test_instances_may_go_by_names_of_their_own(spread, ask):
     said = ask(balancing, spread.run())
     assert said.passes
     assert said.value("steady_share.pod-x") == 0.5
+
+
+def test_fewer_names_of_their_own_than_instances(spread, ask):
+    spread.meta["nodes"].append("a/service.3")
+    for row in spread["attempts"]:
+        row["instance"] = {ONE: "pod-x", TWO: "pod-y"}[row["instance"]]
+    said = ask(balancing, spread.run())
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "the system has 3 instances, and answers name 2 by other names, pod-x and pod-y: one may "
+        "have got nothing"
+    ]
 
 
 def test_a_service_that_does_not_say_who_answered(spread, ask):

@@ -203,6 +203,56 @@ def test_what_began_after_the_heal_has_until_after_the_end_of_traffic(
     assert said.value("convergence_time") == 0
 
 
+def begin_late(history, kind):
+    """One thing of a kind that began after the heal and is over 9 s after the end of traffic."""
+    if kind == "refunds":
+        history.refund(3, 100, 39)
+        history.of("books_refunds", 3)["updated_us"] = wall(history, 50)
+        return
+    history.payment(30, 39)
+    if kind == "payments":
+        learn(history, 30, 50)
+    elif kind == "messages":
+        history.of("books_outbox", 30)["sent_us"] = wall(history, 50)
+    else:
+        deliver(history, 30, 50)
+
+
+@pytest.mark.parametrize("kind", ["payments", "refunds", "messages", "webhooks"])
+@pytest.mark.parametrize("faults", [True, False])
+def test_what_began_later_and_was_over_too_late(history, ask, kind, faults):
+    begin_late(history, kind)
+    if not faults:
+        history.tables["events"] = [row for row in history["events"] if row["kind"] != "fault"]
+    said = ask(convergence, history.run(), within=Duration(5))
+    about = "1a2b-3" if kind == "refunds" else "1a2b-30"
+    assert messages(said) == [
+        (
+            about,
+            f"1 {kind}{' that began later' if faults else ''} were open for more than 5s after "
+            "the end of traffic, the last one for 9.000 s",
+        )
+    ]
+    assert ask(convergence, history.run(), within=WITHIN).passes
+
+
+def test_what_began_after_the_end_of_traffic_has_the_bound_from_then_on(history, ask):
+    history.payment(30, 44)
+    learn(history, 30, 46)
+    assert ask(convergence, history.run(), within=Duration(5)).passes
+    learn(history, 30, 50)
+    assert ask(convergence, history.run(), within=Duration(5)).about == ["1a2b-30"]
+
+
+@pytest.mark.parametrize("events", [["payment_intent.succeeded"], ["*"]])
+def test_webhooks_that_are_to_be_sent_and_never_are_tried(history, ask, events):
+    history.tables["psp_events"] = [row for row in history["psp_events"] if row["attempt"] == 0]
+    assert ask(convergence, history.run(), within=WITHIN).value("events_judged") == 0
+    history.meta["webhook_events"] = events
+    (finding,) = ask(convergence, history.run(), within=WITHIN).findings
+    assert finding.message.startswith(f"{20 if '*' in events else 18} webhooks are still open")
+
+
 def test_without_a_fault_only_the_end_counts(history, ask):
     history.tables["events"] = [row for row in history["events"] if row["kind"] != "fault"]
     learn(history, 3, 30)

@@ -164,9 +164,63 @@ def test_a_new_start_begins_a_new_stretch(empty, ask):
     attempts(empty)
     scrape(empty, times=range(1, 15))
     scrape(empty, times=range(15, 41), since_s=14.5)
+    for node in (ONE, TWO):
+        empty.event(14.5, "node", node, "started")
     said = ask(golden_signals, empty.run())
     assert said.passes
     assert said.value("requests_judged") < 195
+
+
+def test_a_counter_that_falls_without_a_new_start(empty, ask):
+    described(empty)
+    attempts(empty)
+    scrape(empty, times=range(1, 15))
+    scrape(empty, times=range(15, 41), since_s=14.5)
+    empty.event(14.5, "node", TWO, "killed")
+    said = ask(golden_signals, empty.run())
+    assert [f.message for f in said.findings] == [
+        "a/service.1: its counters fell 1 times without a new start, first between 14.000 s and "
+        "15.000 s, from 35 requests, 0 errors, 35 timed requests, 0.525 s to 1 requests, 0 errors, "
+        "1 timed requests, 0.015 s"
+    ]
+
+
+def test_a_counter_that_only_falls_is_a_finding_and_leaves_nothing_to_judge(watched, ask):
+    for row in watched["samples"]:
+        if row["metric"] == "requests_total" and row["node"] == ONE and '"pay"' in row["labels"]:
+            row["value"] = 1000 - row["value"]
+    said = ask(golden_signals, watched.run())
+    assert "a/service.1: its counters fell 39 times without" in said.findings[0].message
+    assert [d.message for d in said.doubts] == [
+        "a/service.1: no two readings without a new start in between: nothing of it was judged"
+    ]
+
+
+def test_an_instance_that_nobody_asked_anything_was_not_judged(watched, ask):
+    watched["attempts"][:] = [row for row in watched["attempts"] if row["instance"] == ONE]
+    watched["samples"][:] = [
+        row | {"value": 1.0} if row["node"] == TWO and row["metric"] != "up" else row
+        for row in watched["samples"]
+    ]
+    said = ask(golden_signals, watched.run())
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "a/service.2: no attempt was surely counted between two of its readings: that its metrics "
+        "agree says nothing"
+    ]
+
+
+def test_a_service_that_times_a_small_part_of_what_its_customers_waited(watched, ask):
+    for node in (ONE, TWO):
+        scaled(watched, "request_seconds_sum", 0.0001, node=node)
+    said = ask(golden_signals, watched.run())
+    assert not said.findings
+    assert said.doubts[0].message == (
+        "latency of a/service.1, steady, 1.000 s to 9.000 s: the service says that its requests "
+        "took 0.000 s altogether, and for 20 of them alone their clients waited 0.400 s, with "
+        "nothing broken: where that time went, its metrics do not show"
+    )
+    assert len(said.doubts) == 2  # each instance, in the phase without a fault
 
 
 def test_a_new_start_that_only_the_events_show(empty, ask):
@@ -301,7 +355,7 @@ def test_a_service_that_counts_right_is_never_found_whatever_the_traffic(
             status=rng.choice([200, 200, 409, 503]),
             kind=rng.choice(["create", "create", "read"]),
         )
-    since = rng.uniform(5, 30)
+    since = rng.randint(5, 29) + rng.uniform(0.1, 0.9)  # between two readings of both
     scrape(history, times=[t for t in range(1, 41) if t < since])
     scrape(history, times=[t for t in range(1, 41) if t >= since], since_s=since)
     for node in (ONE, TWO):

@@ -78,6 +78,71 @@ def test_a_pending_answer_before_the_final_one_contradicts_nothing(history, ask)
     assert ask(idempotency, history.run()).passes
 
 
+def look(history, n, at_s, **more):
+    """The customer of payment `n` looks it up again."""
+    history.attempt(n, at_s, kind="read", key=None, attempt=2, **more)
+
+
+@pytest.mark.parametrize(
+    ("seen", "came"),
+    [
+        ({"outcome": "fail", "status": 404, "answer": None}, "found nothing"),
+        ({"outcome": "unknown", "status": 200, "answer": None}, "found nothing"),
+        ({"outcome": "unknown", "status": 200, "answer": "processing"}, "found it processing"),
+        ({"payment": "another"}, "found payment another"),
+        ({"payment": "Zanother"}, "found payment Zanother"),  # before pay-3, among texts
+    ],
+)
+def test_a_look_after_the_answer_tells_the_same_story(history, ask, seen, came):
+    look(history, 3, 30, **seen)
+    said = ask(idempotency, history.run())
+    assert [(f.intent, f.message) for f in said.findings] == [
+        ("1a2b-3", f"payment pay-3 was answered as succeeded, and a later look {came}")
+    ]
+    assert said.value("looks_judged") == 1
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {},
+        {"outcome": "unknown", "status": 503, "answer": None},
+        {"outcome": "unknown", "status": None, "answer": None, "error": "timeout"},
+        {"outcome": "unknown", "status": 202, "answer": "succeeded"},
+    ],
+)
+def test_a_look_that_saw_the_same_or_nothing_for_sure_contradicts_nothing(history, ask, seen):
+    look(history, 3, 30, **seen)
+    assert ask(idempotency, history.run()).passes
+
+
+def test_a_look_sent_before_the_answer_may_see_anything(history, ask):
+    look(history, 3, 1.519, outcome="fail", status=404, answer=None)
+    look(history, 4, 2.01, outcome="unknown", status=200, answer="processing")
+    said = ask(idempotency, history.run())
+    assert said.passes
+    assert said.value("looks_judged") == 0
+
+
+def test_what_counts_as_pending_is_said_by_the_run(history, ask):
+    look(history, 3, 30, outcome="unknown", status=200, answer="on its way")
+    assert ask(idempotency, history.run()).passes
+    history.meta["pending"] = ["on its way"]
+    assert ask(idempotency, history.run()).about == ["1a2b-3"]
+
+
+def test_the_audit_and_looks_at_refunds_are_judged_elsewhere(history, ask):
+    look(history, 3, 43, source="audit", outcome="fail", status=404, answer=None)
+    look(history, 4, 30, operation="refund.1", outcome="fail", status=404, answer=None)
+    assert ask(idempotency, history.run()).value("looks_judged") == 0
+
+
+def test_a_declined_payment_without_a_name_need_not_be_found(history, ask):
+    history.of("attempts", 6)["payment"] = None
+    look(history, 6, 30, outcome="fail", status=404, answer=None, payment=None)
+    assert ask(idempotency, history.run()).passes
+
+
 def test_one_key_gave_two_payments(history, ask):
     history.attempt(3, 2, attempt=2, payment="pay-other")
     (finding,) = ask(idempotency, history.run()).findings

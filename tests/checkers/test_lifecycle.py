@@ -193,6 +193,17 @@ def test_without_times_the_order_is_unknown(history, ask):
     ]
 
 
+def test_times_of_some_payments_leave_the_order_of_others_unknown(history, ask):
+    for row in history["books_payments"][1:]:
+        row["created_us"] = None
+    said = ask(lifecycle, history.run())
+    assert said.value("charged_intents_judged") == 1
+    assert [doubt.message for doubt in said.doubts] == [
+        "of 17 of 18 charged payments it is not known when they were made or charged, so which "
+        "came first is unknown"
+    ]
+
+
 def test_without_transitions_nothing_is_known(history, ask):
     history.tables["books_transitions"] = []
     said = ask(lifecycle, history.run())

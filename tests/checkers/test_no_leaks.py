@@ -129,7 +129,7 @@ def test_in_a_table_that_was_not_sealed(ask, folder):
     with Recorder(folder, "attempts", "load") as recorder:
         schema = SCHEMAS["attempts"]
         for error in ("reset", f"refused {CARD}"):
-            recorder.append([error if name == "error" else None for name in schema.names])
+            recorder.append(tuple(error if name == "error" else None for name in schema.names))
     assert messages(ask, folder) == ["card_number 400002…6789 is in table attempts.error, once"]
 
 

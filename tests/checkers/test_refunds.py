@@ -223,6 +223,43 @@ def test_a_duplicate_that_was_undone_needs_no_booking(refunded, ask):
     assert ask(refunds, refunded.run()).passes
 
 
+def test_a_duplicate_excuses_no_refund_of_a_customer(refunded, ask):
+    refunded.charge(3)
+    refunded.drop("books_refunds", 3)
+    refunded.of("books_payments", 3)["refunded_minor"] = 0
+    unask(refunded, 3)
+    assert messages(ask(refunds, refunded.run())) == [
+        ("1a2b-3", "refund re-3-refund.1 of 100 eur: at the PSP, not in the books")
+    ]
+
+
+def test_a_duplicate_excuses_no_more_than_itself(refunded, ask):
+    for name in ("re-a", "re-b"):
+        charge = refunded.charge(5, refunded_minor=1005)
+        refunded["psp_refunds"].append(
+            {"refund": name, "charge": charge["charge"], "reference": "1a2b-5"}
+            | {"amount_minor": 1005, "currency": "eur", "status": "succeeded"}
+        )
+    assert ask(refunds, refunded.run()).passes  # of three captures one is kept
+    refunded["psp_charges"].remove(refunded.of("psp_charges", 5))
+    assert ask(refunds, refunded.run()).about == ["1a2b-5", "1a2b-5"]
+
+
+@pytest.mark.parametrize("reference", ["1a2b-3", None])
+def test_a_refund_in_flight_that_names_nothing_hides_no_other(refunded, ask, reference):
+    refunded.of("books_refunds", 4).update(state="processing", psp_refund=None, intent=None)
+    extra = {"refund": "re-x", "amount_minor": 7, "reference": reference}
+    refunded["psp_refunds"].append(refunded.of("psp_refunds", 3) | extra)
+    said = messages(ask(refunds, refunded.run()))
+    assert (reference, "refund re-x of 7 eur: at the PSP, not in the books") in said
+
+
+def test_refunds_that_the_books_give_no_name_of_their_own(refunded, ask):
+    for row in refunded["books_refunds"]:
+        row["refund"] = None
+    assert ask(refunds, refunded.run()).passes
+
+
 def test_a_charge_that_the_books_do_not_count_as_paid_may_be_undone(refunded, ask):
     refunded.drop("books_refunds", 3)
     refunded.of("books_payments", 3).update(state="failed", captured_minor=0, refunded_minor=0)

@@ -130,6 +130,19 @@ def test_an_event_that_the_psp_never_made(history, ask):
     ]
 
 
+def test_a_delivered_event_without_a_name_that_is_not_in_the_inbox(history, ask):
+    name = event_of(history, 3)
+    for row in history["psp_events"]:
+        if row["event"] == name:
+            row["event"] = None
+    history.drop("books_inbox", 3)
+    (finding,) = ask(webhooks, history.run()).findings
+    assert (
+        finding.message
+        == "event None (payment_intent.succeeded) was delivered, and is not in the inbox"
+    )
+
+
 def test_an_event_whose_answer_was_lost_may_be_in_the_inbox_or_not(history, ask):
     for row in deliveries(history, 3) + deliveries(history, 4):
         row.update(status=None, delivered=False)
@@ -212,6 +225,72 @@ def test_a_later_event_that_came_first(history, ask, first, second, count):
     said = ask(webhooks, history.run())
     assert said.passes
     assert said.value("out_of_order") == count
+
+
+@pytest.mark.parametrize(("column", "what"), [("effects", "effect"), ("state", "state")])
+@pytest.mark.parametrize("told", [0, 19])
+def test_an_inbox_that_does_not_say_what_events_did_is_a_doubt(history, ask, column, what, told):
+    for row in history["books_inbox"][told:]:
+        row[column] = None
+    said = ask(webhooks, history.run())
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        f"of {20 - told} of 20 events the inbox does not say the {what}, so what was done about "
+        "them is unknown"
+    ]
+
+
+def test_an_event_left_unread_that_the_inbox_gives_no_intent(history, ask):
+    name = event_of(history, 3)
+    history.of("books_inbox", 3).update(state="received", intent=None)
+    assert messages(ask(webhooks, history.run())) == [
+        ("1a2b-3", f"event {name} (payment_intent.succeeded) was left unread")
+    ]
+
+
+def test_an_unread_event_that_neither_side_gives_an_intent_is_a_doubt(history, ask):
+    for row in history.all_of("psp_events", 3):
+        row["reference"] = None
+    history.of("books_inbox", 3).update(state="received", intent=None)
+    said = ask(webhooks, history.run())
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "1 unread events name no payment, so whose they are is unknown"
+    ]
+
+
+def test_each_partial_refund_of_a_charge_may_have_an_effect(history, ask):
+    for at_s in (30, 31):
+        history.webhook(3, at_s, "charge.refunded", "ch-3", effects=1)
+    assert ask(webhooks, history.run()).passes
+
+
+def never_told(history, kind):
+    """No event of a type is ever tried."""
+    history.tables["psp_events"] = [
+        row for row in history["psp_events"] if row["type"] != kind or row["attempt"] == 0
+    ]
+    history.tables["books_inbox"] = [row for row in history["books_inbox"] if row["type"] != kind]
+
+
+@pytest.mark.parametrize("events", [["payment_intent.succeeded"], ["*"]])
+def test_a_type_that_the_service_is_to_be_told_of_and_never_is(history, ask, events):
+    never_told(history, "payment_intent.succeeded")
+    history.meta["webhook_events"] = events
+    history.of("books_payments", 3).update(state="processing", captured_minor=0)
+    said = ask(webhooks, history.run())
+    assert said.about == ["1a2b-3"]
+    assert said.value("never_delivered") == 18
+
+
+@pytest.mark.parametrize("events", [["payment_intent.succeeded"], []])
+def test_a_type_that_the_service_did_not_ask_for_is_not_for_it(history, ask, events):
+    for kind in {"payment_intent.payment_failed", "payment_intent.succeeded"}.difference(events):
+        never_told(history, kind)
+    history.meta["webhook_events"] = events
+    said = ask(webhooks, history.run())
+    assert not said.findings
+    assert said.value("never_delivered") == 0
 
 
 def test_no_event_puts_nothing_to_the_test(history, ask):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import shutil
+import signal
 import ssl
 import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from payresil.core.registry import backends
 from payresil.core.system import Api, ServiceStart, System
 from payresil.core.topology import Link, Node, Topology
 
-#: Backends that every machine has.
-EVERYWHERE = ("process",)
+from . import containers
+
+#: Those that every machine has, and those that need more.
+BACKENDS = ("process", pytest.param("docker", marks=pytest.mark.docker))
 
 PATIENCE_S = 20.0
 TINY = Path(__file__).parent / "tiny_service.py"
@@ -31,7 +35,7 @@ TINY = Path(__file__).parent / "tiny_service.py"
 SYSTEM = System(
     name="tiny",
     service=ServiceStart(
-        command=("{python}", "-S", str(TINY), "{port}", "{ready_file}"),
+        command=("{python}", "-S", str(TINY), "{host}", "{port}", "{ready_file}"),
         environment={
             "DATABASE_URL": "{database_url}",
             "PSP_URL": "{psp_url}",
@@ -76,6 +80,7 @@ SECRETS = Secrets(
 class Up:
     """An environment that runs, and what it has said so far."""
 
+    backend: str
     environment: Environment
     assembly: Assembly
     events: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -104,6 +109,21 @@ class Up:
         finally:
             connection.close()
 
+    @property
+    def published(self) -> bool:
+        """Whether customers come in by a published port, whose proxy takes every connection."""
+        return self.backend == "docker"
+
+    def murder(self, name: str) -> None:
+        """End a part behind the backend's back."""
+        *_, detail = (
+            detail for kind, of, what, detail in self.events if (of, what) == (name, "started")
+        )
+        if self.backend == "docker":
+            containers.kill(detail["container"])
+        else:
+            os.kill(detail["pid"], signal.SIGSEGV)
+
     def pids(self) -> dict[str, int]:
         """The process of every node, as last reported."""
         return {
@@ -113,9 +133,19 @@ class Up:
         }
 
 
+def system_for(backend: str) -> System:
+    """The tiny service, as a backend can start it."""
+    if backend != "docker":
+        return SYSTEM
+    image = containers.image_of(TINY)
+    command = ("{python}", "-S", f"/{TINY.name}", "{host}", "{port}", "{ready_file}")
+    return replace(SYSTEM, service=replace(SYSTEM.service, image=image, command=command))
+
+
 @contextlib.contextmanager
-def brought_up(backend: str, system: System = SYSTEM, flaw: str | None = None) -> Iterator[Up]:
+def brought_up(backend: str, system: System | None = None, flaw: str | None = None) -> Iterator[Up]:
     """Bring `system` up in a fresh environment, and take it down again."""
+    system = system or system_for(backend)
     folder = Path(tempfile.mkdtemp(prefix="payresil-test-"))
     folder.chmod(0o711)
     work, logs = folder / "work", folder / "logs"
@@ -142,12 +172,12 @@ def brought_up(backend: str, system: System = SYSTEM, flaw: str | None = None) -
             Supervisor.started() as launcher,
             backends.get(backend).call(assembly, launcher) as environment,
         ):
-            yield Up(environment, assembly, events)
+            yield Up(backend, environment, assembly, events)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE)
+@pytest.fixture(scope="module", params=BACKENDS)
 def shared(request: pytest.FixtureRequest) -> Iterator[Up]:
     """One environment for the tests of a module."""
     with brought_up(request.param) as up:
@@ -162,7 +192,13 @@ def up(shared: Up) -> Iterator[Up]:
     shared.environment.heal()
 
 
-@pytest.fixture(params=EVERYWHERE)
+@pytest.fixture(scope="session")
+def bring_up() -> Callable[..., contextlib.AbstractContextManager[Up]]:
+    """Brings up an environment of a backend by name."""
+    return brought_up
+
+
+@pytest.fixture(params=BACKENDS)
 def fresh(request: pytest.FixtureRequest) -> Callable[..., contextlib.AbstractContextManager[Up]]:
     """Brings up an environment of a test's own."""
 
@@ -186,6 +222,6 @@ def until() -> Callable[[Callable[[], object]], None]:
 
 
 @pytest.fixture
-def system() -> System:
-    """The service that the environments are around."""
-    return SYSTEM
+def system(request: pytest.FixtureRequest) -> System:
+    """The service that the environments of the test's backend are around."""
+    return system_for(request.node.callspec.params["fresh"])

@@ -1,7 +1,8 @@
 """The smallest service that reaches everything a service reaches; for tests of environments.
 
 GET /db and /psp say whether they can be reached, GET /pay makes a payment at the PSP, GET /who
-says which instance answers, POST /webhooks/psp takes a webhook and GET /webhooks counts them.
+says which instance answers, GET /eat uses a lot of memory, POST /webhooks/psp takes a webhook and
+GET /webhooks counts them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TIMEOUT_S = 1.0
+EATEN = 300_000_000
 PAYMENT = (
     "amount=500&currency=eur&confirm=true&payment_method=pm_card_visa"
     "&payment_method_types[]=card&metadata[merchant_reference]=contract-1"
@@ -64,6 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/psp": reach_psp,
             "/pay": lambda: reach_psp(PAYMENT),
             "/webhooks": lambda: str(webhooks),
+            "/eat": lambda: str(len(bytes(EATEN) + b"x")),
             "/metrics": lambda: "tiny_up 1",
         }
         self.reply(answers[self.path]())
@@ -91,8 +94,8 @@ def main() -> None:
     if flaw is not None:
         sys.exit(f"no flaw is called {flaw}")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    port, ready_file = int(sys.argv[1]), Path(sys.argv[2])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    host, port, ready_file = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    with http.server.ThreadingHTTPServer((host, port), Handler) as server:
         draft = ready_file.with_suffix(".draft")
         draft.write_text(json.dumps({"port": server.server_port}))
         draft.rename(ready_file)

@@ -357,3 +357,29 @@ def test_an_earlier_unknown_never_makes_an_answer_more_certain(word: str, status
     content = {"state": word}
     plain = answer(status, content)
     assert answer(status, content, earlier_unknown=True) == plain
+
+
+class TestFollowing:
+    API = Api(
+        {"create": Operation("POST /p", {}, "id", "state", "links.self"),
+         "read": Operation("GET /p/{payment}")},
+        final={"done": "succeeded"}, pending=("open",),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("url", "path"),
+        [("/p/1", "/p/1"), ("https://elsewhere.test/p/1?x=2", "/p/1?x=2"), ("p/1", None),
+         ("", None), (7, None), ("/p 1", None), ("/p\r\nX: y", None), ("http://[", None),
+         ("//elsewhere.test", None), ("/é", None)],
+    )  # fmt: skip
+    def test_only_the_path_of_where_an_answer_points_to_is_followed(
+        self, url: object, path: str | None
+    ) -> None:
+        body = json.dumps({"id": "1", "state": "open", "links": {"self": url}}).encode()
+        answer = classify(self.API, "create", 202, {}, body)
+        assert (answer.follow, answer.pending) == (path, True)
+        if path is not None:
+            assert build(self.API, "read", {"payment": "1"}, follow=path).path == path
+
+    def test_without_it_the_path_is_the_one_of_the_system_file(self) -> None:
+        assert build(self.API, "read", {"payment": "1"}, follow=None).path == "/p/1"

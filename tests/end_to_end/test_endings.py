@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -82,6 +83,7 @@ def broken_system(folder: Path, old: str, new: str) -> Path:
     source = Path(payresil.__file__).parent / "systems" / "refpay.yaml"
     assert old in source.read_text()
     system.write_text(source.read_text().replace(old, new))
+    shutil.copy(source.with_name("refpay.alerts.yml"), folder)
     path = scenario_file(folder)
     path.write_text(path.read_text().replace("system: refpay", f"system: {system}"))
     return path

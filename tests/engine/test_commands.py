@@ -232,18 +232,35 @@ def test_one_junit_file_and_one_comment_of_all(
     assert "✅" not in said
 
 
+@pytest.mark.parametrize("target", ["passes.yaml/junit.xml", "taken"])
 def test_where_reports_cannot_go_is_said_before_anything_runs(
-    scenarios: Any, ran: list[RunPlan], tmp_path: Path
+    scenarios: Any, ran: list[RunPlan], tmp_path: Path, target: str
 ) -> None:
-    paths = scenarios("passes")
+    (tmp_path / "taken").mkdir()
     with pytest.raises(Refusal, match="cannot be written"):
-        run(paths, junit_file=paths[0] / "junit.xml")
+        run(scenarios("passes"), junit_file=tmp_path / target)
     assert ran == []
 
 
-def test_a_verdict_stands_whether_its_reports_can_be_written(
-    scenarios: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_where_reports_can_go_nothing_is_left_before_the_end(
+    scenarios: Any, ran: list[RunPlan], tmp_path: Path
 ) -> None:
-    (tmp_path / "taken").mkdir()
-    assert run(scenarios("passes"), junit_file=tmp_path / "taken") == 0
+    there, new = tmp_path / "there.xml", tmp_path / "new" / "gate.md"
+    there.write_text("of the run before")
+    with pytest.raises(Refusal):
+        run(scenarios("passes"), junit_file=there, summary_file=tmp_path)
+    with pytest.raises(Refusal):
+        run(scenarios("passes"), summary_file=new, junit_file=tmp_path)
+    assert there.read_text() == "of the run before"
+    assert not new.exists()
+
+
+def test_a_verdict_stands_whether_its_reports_can_be_written(
+    scenarios: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(commands, "_make_room", lambda _file: None)  # there was room, before
+    assert run(scenarios("passes"), junit_file=tmp_path / "gone" / "junit.xml") == 0
     assert "could not be written" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from payresil.core.protocols import Assembly, Secrets
 from payresil.core.scenario import Scenario
+from payresil.core.system import System
 from payresil.engine.journal import Journal
 from payresil.engine.run_file import write_run_file
 from payresil.engine.run_plan import RunPlan
@@ -32,22 +34,40 @@ def scenario(tmp_path: Path) -> Scenario:
     return load_scenario(path)
 
 
-def test_how_metrics_and_logs_are_read_is_written_down(tmp_path: Path, scenario: Scenario) -> None:
-    system = load_system("refpay")
+def written(folder: Path, scenario: Scenario, system: System) -> Any:
+    """What ``run.json`` holds of a run of this system."""
     topology = default_topology(system)
     secrets = Secrets("a" * 32, "b" * 32, "c" * 32, "d" * 32, "e" * 32, ("4000020123456789",), "1")
     ignored: Any = None
-    assembly = Assembly(
-        "ab", system, topology, secrets, 1, None, tmp_path, tmp_path, on_event=ignored
-    )
-    journal = Journal(tmp_path)
+    assembly = Assembly("ab", system, topology, secrets, 1, None, folder, folder, on_event=ignored)
+    journal = Journal(folder)
     journal.set_zero(0)
-    plan = RunPlan(scenario, system, topology, "process", tmp_path, tmp_path / "known.yaml")
+    plan = RunPlan(scenario, system, topology, "process", folder, folder / "known.yaml")
     write_run_file(plan, assembly, journal)
     journal.close()
-    meta = json.loads((tmp_path / "run.json").read_text())
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_how_metrics_and_logs_are_read_is_written_down(tmp_path: Path, scenario: Scenario) -> None:
+    meta = written(tmp_path, scenario, load_system("refpay"))
     assert meta["signals"]["traffic"] == "refpay_requests_total"
     assert "create_payment" in meta["signals"]["where"]["route"]
     assert meta["logs"] == {
         "time": "ts", "level": "level", "event": "event", "reference": "reference"
     }  # fmt: skip
+
+
+def test_what_the_service_is_to_be_told_and_what_is_pending_is_written_down(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    system = load_system("refpay")
+    meta = written(tmp_path, scenario, system)
+    assert meta["webhook_events"] == list(system.webhook_events)
+    assert meta["pending"] == ["processing"]
+
+
+def test_a_system_that_takes_no_webhooks_is_told_of_nothing(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    meta = written(tmp_path, scenario, replace(load_system("refpay"), webhook_path=None))
+    assert meta["webhook_events"] == []

@@ -86,12 +86,35 @@ def test_what_was_pending_at_the_end_is_told(serve: Serve) -> None:
 
 
 def test_a_system_without_a_settle_request_waits_for_the_psp_alone() -> None:
+    psp, calls = QuietPsp(3), ServiceCalls("http://127.0.0.1:1", SECRETS)
+    result = calls.settle(None, psp, 1.5, lambda: False)
+    assert (result["settled"], result["asked"], psp.left) == (True, "PSP", 0)
+    assert 0.7 <= result["seconds"] < 1.5  # three looks at a busy PSP, then half a second of quiet
+
+
+def test_a_psp_that_is_never_quiet_for_long_is_not_settled() -> None:
+    class Restless(QuietPsp):
+        def pending(self) -> Mapping[str, int]:
+            self.left += 1
+            return {"in_flight": int(self.left % 3 == 0)}
+
     calls = ServiceCalls("http://127.0.0.1:1", SECRETS)
-    assert calls.settle(None, QuietPsp(2), 20, lambda: False)["settled"] is True
+    assert calls.settle(None, Restless(), 1.2, lambda: False)["settled"] is False
 
 
 def test_reconcile_gives_the_answer_or_says_what_failed(serve: Serve) -> None:
     url = serve(lambda method, path, _: (200, json.dumps({"run": 1, "path": f"{method} {path}"})))
-    assert ServiceCalls(url, SECRETS).reconcile(Job("POST /reconcile"))["path"] == "POST /reconcile"
+    answer, remedied = ServiceCalls(url, SECRETS).reconcile(Job("POST /reconcile"))
+    assert (answer["path"], remedied) == ("POST /reconcile", None)
     with pytest.raises(ServiceCallFailed, match="POST /reconcile"):
         ServiceCalls("http://127.0.0.1:1", SECRETS).reconcile(Job("POST /reconcile"))
+
+
+def test_reconcile_tells_what_it_changed_by_the_counter_that_the_system_file_names(
+    serve: Serve,
+) -> None:
+    url = serve(lambda *_: (200, '{"result": {"finished": 3}}'))
+    job = Job("POST /reconcile", remedied="result.finished")
+    assert ServiceCalls(url, SECRETS).reconcile(job)[1] == 3
+    with pytest.raises(ServiceCallFailed, match="reconcile: the answer has no counter 'changed'"):
+        ServiceCalls(url, SECRETS).reconcile(Job("POST /reconcile", remedied="changed"))

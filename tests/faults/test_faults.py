@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from payresil.core.problems import InvalidScenario
 from payresil.core.protocols import Environment, EnvironmentBroke, Toxic
 from payresil.core.registry import faults
 from payresil.core.schema import parameters_of
 from payresil.core.topology import Link, Node, SelectorError, Topology
 from payresil.core.values import Duration, Share, Size
+from payresil.engine.scenario_file import load_scenario
+from payresil.faults.psp_bounds import ENDPOINTS
+from stub_psp.dialects.stripe.dialect import StripeDialect
 
 
 class FakeEnvironment:
@@ -23,7 +28,7 @@ class FakeEnvironment:
         nodes = ("a/service.1", "a/service.2", "a/db", "psp")
         links = ("a/service.1->a/db", "a/service.2->a/db")
         self.topology = Topology(tuple(map(Node.parse, nodes)), tuple(map(Link.parse, links)))
-        self.links = self.psp = self.nodes = self
+        self.links = self.psp = self.nodes = self.networks = self.limits = self
         self.refuses: str | None = None
 
     @contextmanager
@@ -54,6 +59,30 @@ class FakeEnvironment:
 
     def resume(self, node: Node) -> None:
         self._do("resume", node)
+
+    @contextmanager
+    def disconnect(self, node: Node) -> Iterator[None]:
+        self._do("disconnect", node)
+        try:
+            yield
+        finally:
+            self._do("connect", node)
+
+    @contextmanager
+    def memory(self, node: Node, limit_bytes: int) -> Iterator[None]:
+        self._do(f"memory {limit_bytes}", node)
+        try:
+            yield
+        finally:
+            self._do("memory all", node)
+
+    @contextmanager
+    def cpu(self, node: Node, cores: float) -> Iterator[None]:
+        self._do(f"cpu {cores}", node)
+        try:
+            yield
+        finally:
+            self._do("cpu all", node)
 
     def _do(self, what: str, node: Node) -> None:
         if str(node) == self.refuses:
@@ -153,16 +182,59 @@ def test_faults_of_links(
     assert done[1:] == ["healed"]
 
 
-def test_a_bandwidth_of_nothing_is_no_bandwidth(environment: FakeEnvironment) -> None:
-    with pytest.raises(ValueError, match="less than 1KB"):
-        inject(environment, "bandwidth", link="service->db", per_second=Size(400))
-    assert environment.done == []
+SCENARIO = """
+name: x
+claim: y
+system: refpay
+workload: {rate: 50/s, duration: 40s, journeys: {impatient: 1}}
+faults:
+  - {at: 10s, duration: 8s, FAULT}
+checks: [idempotency]
+"""
 
 
-def test_a_reset_ends_the_first_answer_and_lets_nothing_by(environment: FakeEnvironment) -> None:
-    with pytest.raises(ValueError, match=r"let_by: 4KB .* use close"):
-        inject(environment, "lost_answers", link="service->db", let_by=Size(4000))
-    assert environment.done == []
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("bandwidth: {link: service->db, per_second: 499B}", "read '499B', expected 1KB at least"),
+        ("bandwidth: {link: service->db, per_second: 1KB}", None),
+        ("lost_answers: {link: service->db, let_by: 2KB}", "read '2KB', expected how: close besid"),
+        ("lost_answers: {link: service->db, let_by: 2KB, how: close}", None),
+        ("psp_errors: {share: 50%, status: 200}", "read '200', expected the HTTP status of an err"),
+        ("psp_errors: {share: 50%, status: 600}", "read '600', expected the HTTP status of an err"),
+        ("psp_errors: {share: 50%, status: 400}", None),
+        ("psp_errors: {share: 0%}", "read '0%', expected more than 0%"),
+        ("psp_wrong_answers: {share: 50%, status: 399}", "read '399', expected the HTTP status of"),
+        ("psp_wrong_answers: {share: 50%, status: 599}", None),
+        ("psp_errors: {share: 50%, endpoint: foo.bar}", "read 'foo.bar', expected an endpoint of "),
+        ("psp_lost_answers: {share: 50%, endpoint: foo*}", "read 'foo*', expected an endpoint of "),
+        ("psp_lost_requests: {share: 50%, endpoint: refund}", "read 'refund', expected an endpoi"),
+        (
+            "psp_lost_requests: {share: 50%, how: hang, hang: 11m}",
+            "read '11m', expected 10m at mos",
+        ),
+        ("psp_slow: {delay: 601s}", "read '601s', expected 10m at most"),
+        ("psp_slow: {delay: 1s, endpoint: refunds.create}", None),
+        ("psp_slow: {delay: 1s, endpoint: '*'}", None),
+    ],
+)
+def test_what_a_fault_cannot_use_is_told_when_the_scenario_is_loaded(
+    tmp_path: Path, fault: str, problem: str | None
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO.replace("FAULT", fault))
+    if problem is None:
+        assert load_scenario(path).faults
+        return
+    with pytest.raises(InvalidScenario) as caught:
+        load_scenario(path)
+    (found,) = caught.value.problems
+    assert problem in str(found)
+    assert (found.where.line, found.where.column) > (7, 29)  # the value, not the step
+
+
+def test_the_endpoints_of_rules_are_those_of_the_psp() -> None:
+    assert set(ENDPOINTS) == StripeDialect().endpoints
 
 
 @pytest.mark.parametrize(
@@ -266,6 +338,7 @@ def test_a_slow_psp_is_slow_for_everybody_unless_a_share_is_given(
         ("crash", "kill", "start"),
         ("pause", "pause", "resume"),
         ("restart", "stop", "start"),
+        ("disconnect", "disconnect", "connect"),
     ],
 )
 def test_faults_of_nodes_reach_every_node_they_name(
@@ -276,7 +349,26 @@ def test_faults_of_nodes_reach_every_node_they_name(
     assert sorted(done[2:]) == [f"{end} a/service.1", f"{end} a/service.2"]
 
 
-@pytest.mark.parametrize("name", ["crash", "pause", "restart"])
+@pytest.mark.parametrize(
+    ("name", "parameter", "limit", "all_of_it"),
+    [
+        ("memory_limit", {"limit": Size(64e6)}, "memory 64000000", "memory all"),
+        ("cpu_limit", {"share": Share(0.2)}, "cpu 0.2", "cpu all"),
+    ],
+)
+def test_limits_reach_every_node_they_name(
+    environment: FakeEnvironment,
+    name: str,
+    parameter: dict[str, Any],
+    limit: str,
+    all_of_it: str,
+) -> None:
+    injected, done = inject(environment, name, node="service", **parameter)
+    assert injected == [f"{limit} a/service.1", f"{limit} a/service.2"]
+    assert sorted(done[2:]) == [f"{all_of_it} a/service.1", f"{all_of_it} a/service.2"]
+
+
+@pytest.mark.parametrize("name", ["crash", "pause", "restart", "disconnect"])
 def test_a_node_fault_that_fails_half_way_heals_what_it_did(
     environment: FakeEnvironment, name: str
 ) -> None:
@@ -297,5 +389,5 @@ def test_a_node_that_is_not_there_is_an_error(environment: FakeEnvironment, name
 def test_every_fault_has_a_claim_evidence_and_a_schema(member: Any) -> None:
     assert member.claim.endswith(".")
     assert callable(member.traits["evidence"])
-    assert set(member.traits["needs"]) <= {"links", "psp_rules", "nodes"}
+    assert set(member.traits["needs"]) <= {"links", "psp_rules", "nodes", "networks", "limits"}
     assert "fault_id" not in {field.name for field in parameters_of(member.call)}

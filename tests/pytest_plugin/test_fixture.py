@@ -51,3 +51,31 @@ def test_what_it_offers(project: Any) -> None:
         "flawed 9 key-per-attempt", "fine 5 None", "fine 5 None", "fine 5 None",
         "no-environment 5 None",
     ]  # fmt: skip
+
+
+BAD_PATHS = """
+def test_a_scenario(payresil):
+    payresil.run("scenarios/nowhere.yaml")
+
+
+def test_a_run(payresil):
+    payresil.judge("nowhere")
+
+
+def test_tables(payresil):
+    payresil.open_run("nowhere")
+"""
+
+
+def test_a_bad_path_shows_the_line_that_named_it_and_none_of_ours(project: Any) -> None:
+    project.write("test_own.py", BAD_PATHS)
+    done = project.pytest("test_own.py")
+    assert done.status == 1, done.out
+    assert 'payresil.run("scenarios/nowhere.yaml")' in done.out
+    assert 'payresil.judge("nowhere")' in done.out
+    assert 'payresil.open_run("nowhere")' in done.out
+    assert "NoVerdict: " in done.out
+    assert "RunError: " in done.out
+    assert "fixture.py" not in done.out
+    assert "scenario_process.py" not in done.out
+    assert "core/run.py" not in done.out

@@ -16,11 +16,13 @@ def test_it_names_all_that_the_run_was_told():
         "flaw": "key-per-attempt",
         "seed": 0,
         "backend": "docker",
+        "prometheus": "http://127.0.0.1:9090",
     }
     assert shlex.split(again(meta, "other.yaml")) == [
         "payresil", "--import", "faults.py", "--import", "more faults.py",
         "run", "my scenarios/a.yaml",
         "--flaw", "key-per-attempt", "--seed", "0", "--backend", "docker",
+        "--prometheus", "http://127.0.0.1:9090",
     ]  # fmt: skip
 
 

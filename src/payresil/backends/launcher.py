@@ -152,6 +152,7 @@ class Supervisor:
         unprivileged: bool = False,
         end_signal: int = signal.SIGKILL,
         on_exit: Callable[[Process], None] | None = None,
+        folder: Path | None = None,
     ) -> Supervised:
         """Start a program; `core.protocols.Launcher` says what the arguments are.
 
@@ -167,6 +168,7 @@ class Supervisor:
             log=str(log),
             user=unprivileged_user() if unprivileged else None,
             end_signal=int(end_signal),
+            folder=None if folder is None else str(folder),
         )
         if "error" in answer:
             raise EnvironmentBroke(f"{name} cannot be started: {answer['error']}")

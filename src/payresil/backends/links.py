@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from payresil.backends.ports import LOOPBACK
 from payresil.backends.proxies import Proxies, ProxyState
 from payresil.core.protocols import EnvironmentBroke, Toxic
 from payresil.core.topology import Link, Topology
@@ -43,10 +45,34 @@ def proxy_name(link: Link) -> str:
     return str(link).replace("->", "--").replace("/", ".")
 
 
+class Places(Protocol):
+    """Where the proxies of links listen, which may look different from outside."""
+
+    def listen(self, link: Link) -> str:
+        """``host:port`` for the proxy to listen on; port 0 takes any free one."""
+        ...
+
+    def reached(self, link: Link, listening: str) -> str:
+        """``host:port`` to connect to for `link`, whose proxy says that it is `listening`."""
+        ...
+
+
+class OnLoopback:
+    """`Places` where everything is on this machine."""
+
+    def listen(self, link: Link) -> str:
+        """Any free port."""
+        return f"{LOOPBACK}:0"
+
+    def reached(self, link: Link, listening: str) -> str:
+        """The same for everybody."""
+        return listening
+
+
 class ProxiedLinks:
     """`core.protocols.Links` over a Toxiproxy."""
 
-    def __init__(self, topology: Topology, proxies: Proxies) -> None:
+    def __init__(self, topology: Topology, proxies: Proxies, places: Places | None = None) -> None:
         """Links are opened one by one, as the addresses of their targets become known.
 
         Raises:
@@ -56,6 +82,7 @@ class ProxiedLinks:
             raise ValueError("two links of the topology differ only in '/' and '.', '->' and '--'")
         self._topology = topology
         self._proxies = proxies
+        self._places = places or OnLoopback()
         self._effects: dict[Link, list[Effect]] = {}
         self._addresses: dict[Link, str] = {}
         self._numbers = itertools.count(1)
@@ -68,7 +95,9 @@ class ProxiedLinks:
             EnvironmentBroke: when the server refuses.
         """
         with self._lock:
-            self._addresses[link] = self._proxies.create(proxy_name(link), upstream)
+            listen = self._places.listen(link)
+            listening = self._proxies.create(proxy_name(link), upstream, listen)
+            self._addresses[link] = self._places.reached(link, listening)
             self._effects[link] = []
             return self._addresses[link]
 

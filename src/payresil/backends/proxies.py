@@ -26,6 +26,9 @@ from payresil.core.protocols import EnvironmentBroke, Toxic
 #: on a busy machine may take a while.
 _TIMEOUTS_S = (2.0, 10.0)
 
+#: The package would take it without being told, but by accident.
+_ANY_PORT = "127.0.0.1:0"
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyState:
@@ -38,8 +41,8 @@ class ProxyState:
 class Proxies(Protocol):
     """What `links` needs of a Toxiproxy. Every method raises `EnvironmentBroke` on failure."""
 
-    def create(self, name: str, upstream: str) -> str:
-        """A new proxy to ``host:port``; the ``host:port`` that it listens on."""
+    def create(self, name: str, upstream: str, listen: str) -> str:
+        """A new proxy from `listen` to `upstream`; the ``host:port`` that it listens on."""
         ...
 
     def state(self, name: str) -> ProxyState:
@@ -101,11 +104,10 @@ class PackageProxies:
         self._host, self._port = host, port
         self._lease = _Session()
 
-    def create(self, name: str, upstream: str) -> str:
-        """A new proxy to ``host:port``; the ``host:port`` that it listens on."""
+    def create(self, name: str, upstream: str, listen: str = _ANY_PORT) -> str:
+        """A new proxy from `listen` to `upstream`; the ``host:port`` that it listens on."""
         with self._server(f"create {name}") as server:
-            # Not `create` with its default: it would say 127.0.0.1:0 too, but by accident.
-            return str(server.create(name=name, upstream=upstream, listen="127.0.0.1:0").listen)
+            return str(server.create(name=name, upstream=upstream, listen=listen).listen)
 
     def state(self, name: str) -> ProxyState:
         """What the proxy does now."""
@@ -154,6 +156,18 @@ class PackageProxies:
             self._lease.post(url, json={"ttl_ms": ttl_ms}).raise_for_status()
         except requests.RequestException as error:
             raise EnvironmentBroke(f"toxiproxy: the lease is not renewed: {error}") from error
+
+    def keeps_leases(self) -> bool:
+        """Whether the server heals by itself when it is left alone, as the own one does.
+
+        Raises:
+            EnvironmentBroke: when it does not answer.
+        """
+        try:
+            answer = self._lease.get(f"http://{self._host}:{self._port}/lease")
+        except requests.RequestException as error:
+            raise EnvironmentBroke(f"toxiproxy: it does not answer: {error}") from error
+        return bool(answer.status_code != requests.codes.not_found)
 
     @contextmanager
     def _server(self, what: str) -> Iterator[Any]:

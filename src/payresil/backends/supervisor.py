@@ -5,7 +5,8 @@ library alone, so that it starts in a few hundredths of a second. It talks JSON 
 socket FD. The requests are
 
     {"id": 1, "do": "spawn", "argv": […], "env": {…}, "log": "path", "user": [uid, gid] or null,
-     "end_signal": 9}                        → {"id": 1, "pid": 123} or {"id": 1, "error": "…"}
+     "end_signal": 9, "folder": "path" or null}
+                                             → {"id": 1, "pid": 123} or {"id": 1, "error": "…"}
     {"id": 2, "do": "signal", "pid": 123, "number": 19}     → {"id": 2}
     {"id": 3, "do": "sweep", "folder": "path"}              → {"id": 3}
 
@@ -189,6 +190,10 @@ def _become(request: dict[str, Any], log: int, tell: int, supervisor: int) -> No
         os.dup2(log, 2)
         if request["user"] is not None:
             _change_user(*request["user"])
+        if request["folder"] is not None:
+            what = request["folder"]
+            os.chdir(what)
+            what = request["argv"][0]
         # After the change of user, which clears it.
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == supervisor:

@@ -27,40 +27,62 @@ _MOVING = (
 )
 
 #: By payment that reached the PSP: what was asked for, and how often who asked. The attempts of
-#: an operation are numbered from 1, so the first ones count the operations. Joined by the payment's
-#: number, which takes less room than its text.
+#: an operation are numbered from 1, so the first ones count the operations. Of captures, and of
+#: cancellations and refunds, at most so many got to the PSP as it had requests of that kind; and
+#: of those that the customer was refused at once, as many as the PSP itself refused. Joined by the
+#: payment's number, which takes less room than its text.
 _PAYMENTS = f"""
+create or replace temp table payments_at_psp as
 with told as (
-  select try_cast(substr(reference, length(run) + 2) as bigint) as n, count(*) as requests
+  select try_cast(substr(reference, length(run) + 2) as bigint) as n, count(*) as requests,
+         count(*) filter (endpoint = 'payment_intents.capture') as captures,
+         count(*) filter (endpoint in ('payment_intents.cancel', 'refunds.create')) as undoings,
+         count(*) filter (endpoint in ('payment_intents.capture', 'payment_intents.cancel',
+                                       'refunds.create')
+                          and status between 400 and 499 and status not in (409, 429)) as refusals
   from psp_attempts, meta where {_MOVING} and starts_with(reference, run || '-') group by 1
 ), later as (
   select n, count(*) filter (attempt = 1) as operations,
+         count(*) filter (attempt = 1 and operation = 'capture') as captures,
+         count(*) filter (attempt = 1 and outcome = 'fail' and status <> 429) as refused,
          count(*) filter (kind not in ('read', 'find')) as sent
   from attempts where operation <> 'pay' and source <> 'audit' group by n
-), payments as (
-  select n, due_ns, 1 + coalesce(later.operations, 0) as operations,
-         creates + coalesce(later.sent, 0) as sent, requests
-  from told join intents using (n) left join later using (n)
+), reached as (
+  select n, requests, coalesce(later.operations, 0) as wanted, coalesce(later.sent, 0) as sent,
+         coalesce(least(later.captures, told.captures)
+                  + least(later.operations - later.captures, undoings), 0) as at_most,
+         coalesce(later.operations - refused + least(refused, refusals), 0) as not_refused
+  from told left join later using (n)
+), counted as (
+  select *, least(at_most, greatest(not_refused, 1)) as later from reached
 )
+select n, due_ns, 1 + later as operations, creates + sent - (wanted - later) as sent, requests
+from counted join intents using (n)
 """
 
 #: Null for a phase where the payment was due before or after all of them.
-_SUMS = f"""
-{_PAYMENTS}
+_SUMS = """
 select phase, count(*), sum(operations)::bigint, sum(sent)::bigint, sum(requests)::bigint,
        sum(operations * operations)::bigint, sum(operations * requests)::bigint,
        sum(requests * requests)::bigint, max(requests / operations)
-from payments left join phase_spans
+from payments_at_psp left join phase_spans
   on phase in ('steady', 'faulted', 'recovering')
   and due_ns >= start_ns and (end_ns is null or due_ns < end_ns)
 group by phase order by phase nulls last
 """
 
+#: Payments that were due in each phase but those named.
+_DUE = """
+select phase, count(*) from intents join phase_spans
+  on phase in ('steady', 'faulted', 'recovering') and not list_contains(?::varchar[], phase)
+  and due_ns >= start_ns and (end_ns is null or due_ns < end_ns)
+group by phase order by min(start_ns)
+"""
+
 _ALL_REQUESTS = f"select count(*), count(*) filter ({_MOVING}) from psp_attempts"
 
-_WORST_OF = f"""
-{_PAYMENTS}
-select run || '-' || n, requests, operations, sent from payments, meta
+_WORST_OF = """
+select run || '-' || n, requests, operations, sent from payments_at_psp, meta
 where requests > ? * operations
 order by requests / operations desc, n
 """
@@ -119,14 +141,15 @@ def amplification(
     customer wants.
 
     A thing wanted is a payment, capture, cancellation or refund, however often its customer asks
-    for it; requests that can move money count. `mean` bounds the mean over everything and over the
-    payments due in each phase, judged by its 95 % interval; `most` bounds every single payment.
-    Payments that never reached the PSP are left out, since they would dilute the mean. How often
-    customers themselves sent each thing, and what the PSP got for each request of theirs, stands
-    beside it: so the blame can be laid.
+    for it; requests that can move money count. What never reached the PSP is left out, since it
+    would dilute the mean: payments, and refunds that the service refused by itself. `mean` bounds
+    the mean over everything and over the payments due in each phase, judged by its 95 % interval;
+    `most` bounds every single payment. How often customers themselves sent each thing, and what the
+    PSP got for each request of theirs, stands beside it: so the blame can be laid.
     """
     if mean is None and most is None:
         yield Doubt("no objective is set: give mean or most a ratio such as 2x")
+    run.sql.execute(_PAYMENTS)
     phases = {row[0]: _Sums(*row[1:]) for row in run.rows(_SUMS)}
     whole = sum(phases.values(), _Sums())
     yield Measure("operations_judged", whole.operations)
@@ -168,13 +191,17 @@ def _means(
             f"customers wanted, {found.mean:.2f}x; the objective is {mean}"
         )
         if found.operations < _FEWEST:
-            if where == "overall":
-                yield Doubt(f"{said}; it takes {_FEWEST} to judge a mean")
+            yield Doubt(f"{said}; it takes {_FEWEST} to judge a mean")
         elif low > mean:
             blame = f"customers themselves sent each {found.sent / found.operations:.2f} times"
             yield Finding(f"{said}; {blame}; worst: {_worst(run)}")
         elif high > mean:
             yield Doubt(f"{said}, undecided by a 95 % interval of {low:.2f}x to {high:.2f}x")
+    for phase, due in run.rows(_DUE, [list(named)]):
+        yield Doubt(
+            f"{phase}: none of {due:,} payments that were due reached the PSP: there is no mean to "
+            "judge"
+        )
 
 
 def _finite(interval: tuple[float, float]) -> tuple[float | None, float | None]:

@@ -19,6 +19,11 @@ from intents join phase_spans on due_ns >= start_ns and (end_ns is null or due_n
 where source = 'load' and outcome = 'ok' group by phase
 """
 
+_BROKEN = """
+select phase from phase_spans where phase in ('faulted', 'recovering')
+group by phase order by min(start_ns)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Approved:
@@ -64,7 +69,8 @@ def approval_rate(
     for phase, objective in objectives.items():
         yield from _phase(phases[phase], objective)
     if drop is not None:
-        yield from _drops(phases, drop)
+        broken = [phases[phase] for (phase,) in run.rows(_BROKEN)]
+        yield from _drops(phases["steady"], broken, drop)
 
 
 def _phase(found: _Approved, objective: Share | None) -> Iterator[Result]:
@@ -99,15 +105,19 @@ def _needed(objective: Share) -> str:
     return f"it takes {trials_to_show(objective):,} answers even when all are approved"
 
 
-def _drops(phases: dict[str, _Approved], drop: Share) -> Iterator[Result]:
-    steady = phases["steady"]
-    broken = [phases[phase] for phase in ("faulted", "recovering") if phases[phase].answers]
+def _drops(steady: _Approved, broken: list[_Approved], drop: Share) -> Iterator[Result]:
     if not steady.answers:
         yield Doubt("no payment was answered while the system was steady: no drop can be seen")
         return
     if not broken:
-        yield Doubt("no payment was answered after something broke: no drop can be seen")
+        yield Doubt("the system was never faulted: no drop can be seen")
     for found in broken:
+        if not found.answers:
+            yield Doubt(
+                f"no payment that was due while the system was {found.phase} was answered: no drop "
+                "can be seen"
+            )
+            continue
         low, high = _difference(steady, found)
         fell = steady.share - found.share
         name = f"{found.phase}_approval_drop"

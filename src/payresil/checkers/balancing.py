@@ -17,9 +17,9 @@ from payresil.core.values import Duration, Share
 #: Requests of customers and prober; the audit asks past the links.
 _SENT = "from attempts where source <> 'audit' and sent_ns is not null"
 
-#: Who answered the requests of the steady phase; null: no instance did.
+#: Who answered the requests of the steady phase; null: no instance did, or none that says so.
 _STEADY = f"""
-select instance, count(*) from (select instance, sent_ns {_SENT})
+select instance, count(*), count(status) from (select instance, status, sent_ns {_SENT})
 join phase_spans on phase = 'steady' and sent_ns >= start_ns
   and (end_ns is null or sent_ns < end_ns)
 group by instance
@@ -85,12 +85,15 @@ def balancing(
     """Load is spread over the instances, and a sick one is taken out and comes back.
 
     Steady: each instance answers at least `least_share` of what an equal share would be (95 %
-    interval, Wilson). While a fault stops an instance or makes it hard to reach, and others are
-    well: from `eject_within` after the fault's start until it heals, the instance answers nothing,
-    and no more requests than in the steady phase are answered by nobody. `returns_within` of being
-    healed it answers again. A link makes the instance sick that it leads to.
+    interval, Wilson, wide enough for all answers that name no instance). While a fault stops an
+    instance or makes it hard to reach, and others are well: from `eject_within` after the fault's
+    start until it heals, the instance answers nothing, and no more requests than in the steady
+    phase are answered by nobody. `returns_within` of being healed it answers again. A link makes
+    the instance sick that it leads to.
     """
-    steady: dict[str | None, int] = dict(run.rows(_STEADY))
+    rows = run.rows(_STEADY)
+    steady: dict[str | None, int] = {name: sent for name, sent, _ in rows}
+    unnamed = sum(answers for name, _, answers in rows if name is None)
     spread = {name: count for name, count in steady.items() if name is not None}
     instances = _instances(run, spread)
     yield Measure("answers_judged", sum(spread.values()))
@@ -103,7 +106,8 @@ def balancing(
     if len(instances) < 2:
         yield Doubt(f"there is only one instance, {instances[0]}: nothing can be spread")
         return
-    yield from _spread(spread, instances, least_share)
+    yield from _nameless(run, instances)
+    yield from _spread(spread, unnamed, instances, least_share)
     sick = list(_sick(run, instances))
     for each in sick:
         seen = _around(run, each, eject_within, returns_within)
@@ -122,14 +126,25 @@ def _instances(run: Run, spread: dict[str, int]) -> tuple[str, ...]:
     return listed if spread.keys() & set(listed) else tuple(sorted(spread))
 
 
+def _nameless(run: Run, instances: tuple[str, ...]) -> Iterator[Doubt]:
+    """Instances that nobody could miss, since they answer by names that the run does not know."""
+    listed = len(service_instances(run))
+    if listed > len(instances):
+        yield Doubt(
+            f"the system has {listed} instances, and answers name {len(instances)} by other names, "
+            f"{' and '.join(instances)}: one may have got nothing"
+        )
+
+
 def _spread(
-    spread: dict[str, int], instances: tuple[str, ...], least_share: Share
+    spread: dict[str, int], unnamed: int, instances: tuple[str, ...], least_share: Share
 ) -> Iterator[Result]:
     total = sum(spread.values())
     least = float(least_share) / len(instances)
     for instance in instances:
         answers = spread.get(instance, 0)
-        low, high = wilson(answers, total)
+        low, _ = wilson(answers, total + unnamed)
+        _, high = wilson(answers + unnamed, total + unnamed)
         bound = f"at least {least:.1%}"
         yield Measure(f"steady_share.{instance}", answers / total, "share", low, high, bound)
         said = (
@@ -139,7 +154,8 @@ def _spread(
         if high < least:
             yield Finding(said)
         elif low < least:
-            yield Doubt(f"{said}, undecided by a 95 % interval of {low:.1%} to {high:.1%}")
+            beside = f": {unnamed:,} more answers name no instance" if unnamed else ""
+            yield Doubt(f"{said}, undecided by a 95 % interval of {low:.1%} to {high:.1%}{beside}")
 
 
 def _sick(run: Run, instances: tuple[str, ...]) -> Iterator[_Sick]:

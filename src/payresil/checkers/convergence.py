@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from payresil.checkers.webhook_types import know_webhook_types
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -36,14 +37,15 @@ def _run_time(column: str) -> str:
 
 
 #: What is open until it is over, by what it is called: SQL for intent, begun_ns, over_ns and
-#: whether it still is open, of all that was open at `$1` (ns) or still is. A payment is open until
-#: it first leaves `processing`, and one that did not change after `$1` had left it by then.
+#: whether it still is open, of all that was open at `$1` (ns), still is, or was over only after
+#: `$3 + $2`. A payment is open until it first leaves `processing`, and one that did not change
+#: after a moment had left it by then.
 _OPEN = {
     "payments": f"""
 with changed as materialized (
   select payment, intent, state = 'processing' as still, {_run_time("created_us")} as begun_ns
   from books_payments
-  where state = 'processing'
+  where state = 'processing' or {_run_time("updated_us")} > $3 + $2
      or coalesce({_run_time("created_us")} <= $1 and {_run_time("updated_us")} > $1, true)
 ), known as (
   select payment, min({_run_time("at_us")}) as over_ns from books_transitions
@@ -57,47 +59,53 @@ select * from (
   select intent, {_run_time("created_us")} as begun_ns, {_run_time("updated_us")} as over_ns,
          state = 'processing' as still
   from books_refunds
-) where still or (begun_ns <= $1 and coalesce(over_ns > $1, true))
+) where still or over_ns > $3 + $2 or (begun_ns <= $1 and coalesce(over_ns > $1, true))
 """,
     "messages": f"""
 select * from (
   select intent, {_run_time("created_us")} as begun_ns, {_run_time("sent_us")} as over_ns,
          sent_us is null as still
   from books_outbox
-) where still or (begun_ns <= $1 and over_ns > $1)
+) where still or over_ns > $3 + $2 or (begun_ns <= $1 and over_ns > $1)
 """,
     "unread events": f"""
 select intent, {_run_time("received_us")} as begun_ns, null::bigint as over_ns, true as still
 from books_inbox where state = 'received'
 """,
-    # Grouped by a hash: keys of eight bytes are fast and small, and as good as never shared.
     "webhooks": """
 with undelivered as (
-  select hash(event) as key, min(at_ns) filter (attempt = 0) as begun_ns,
+  select event, min(at_ns) filter (attempt = 0) as begun_ns,
          min(coalesce(answered_ns, at_ns)) filter (attempt > 0 and delivered) as over_ns
-  from psp_events where type in (select type from psp_events where attempt > 0)
-  group by key having over_ns is null or (begun_ns <= $1 and over_ns > $1)
+  from psp_events where type in (from webhook_types) group by event
+  having over_ns is null or over_ns > $3 + $2 or (begun_ns <= $1 and over_ns > $1)
 )
 select reference as intent, begun_ns, over_ns, over_ns is null as still
-from psp_events join undelivered on key = hash(event) where attempt = 0
+from psp_events sent join undelivered on sent.event is not distinct from undelivered.event
+where attempt = 0
 """,
 }
 
 #: `$1`: the last heal; `$2`: the bound; `$3`: the end of traffic; `$4`: until when it was watched.
-#: What was begun after the heal has the bound from the end of traffic on.
+#: What was begun after the heal has the bound from the end of traffic on, or from its beginning
+#: if that was later still.
 _SUMMED = """
 select open_at_heal, undated, late, last.at, last.intent,
+       late_later, last_later.at, last_later.intent,
        still, still_since_heal, overdue, oldest.at, oldest.intent
 from (
   select count(*) filter (at_heal) as open_at_heal,
          count(*) filter (at_heal and not still and over_ns is null) as undated,
          count(*) filter (at_heal and over_ns > $1 + $2) as late,
          max({{'at': over_ns, 'intent': intent}}) filter (at_heal and over_ns is not null) as last,
+         count(*) filter (late_later) as late_later,
+         max({{'at': over_ns, 'intent': intent}}) filter (late_later) as last_later,
          count(*) filter (still) as still,
          count(*) filter (still and at_heal) as still_since_heal,
          count(*) filter (still and case when at_heal then $1 else $3 end + $2 <= $4) as overdue,
          min({{'at': begun_ns, 'intent': intent}}) filter (still) as oldest
-  from (select *, coalesce(begun_ns <= $1, $1 > {never}) as at_heal from ({source}))
+  from (select *, coalesce(begun_ns <= $1, $1 > {never}) as at_heal,
+               not at_heal and coalesce(over_ns > greatest(begun_ns, $3) + $2, false) as late_later
+        from ({source}))
 )
 """
 
@@ -105,7 +113,7 @@ _JUDGED = """
 select (select count(*) from books_payments), (select count(*) from books_refunds),
        (select count(*) from books_outbox),
        (select count(*) from psp_events
-        where attempt = 0 and type in (select type from psp_events where attempt > 0))
+        where attempt = 0 and type in (from webhook_types))
 """
 
 
@@ -129,6 +137,9 @@ class _Queue:
     late: int  # over, later than allowed
     last_ns: int | None  # when the last one was over
     last_intent: str | None
+    late_later: int  # begun after the heal and over, later than allowed
+    last_later_ns: int | None
+    last_later_intent: str | None
     still: int
     still_since_heal: int
     overdue: int  # still open, for longer than allowed
@@ -144,12 +155,14 @@ def convergence(run: Run, within: Duration) -> Iterator[Result]:
     `convergence_time` runs from the last heal to the moment when the last of what was open then was
     over: payments and refunds in processing, messages of the outbox, webhooks not delivered. What
     began later has until `within` after the end of traffic, as has everything where there was no
-    fault. In the end nothing may be open, events in the inbox that were not read included.
+    fault, and what began after the end of traffic until `within` after its beginning. In the end
+    nothing may be open, events in the inbox that were not read included.
     """
     times = _times(run, within)
     if times is None:
         yield Doubt("the run does not record when traffic ended and until when it was watched")
         return
+    know_webhook_types(run)
     payments, refunds, messages, events = run.rows(_JUDGED)[0]
     yield Measure("payments_judged", payments)
     yield Measure("refunds_judged", refunds)
@@ -162,6 +175,7 @@ def convergence(run: Run, within: Duration) -> Iterator[Result]:
         for queue in queues:
             yield from _after_heal(queue, times.healed_ns, within)
     for queue in queues:
+        yield from _after_traffic(queue, times)
         yield from _left(queue, times)
     yield from _at_rest(run, within)
 
@@ -204,6 +218,17 @@ def _after_heal(queue: _Queue, healed_ns: int, within: Duration) -> Iterator[Fin
         )
     if queue.undated:
         yield Doubt(f"of {queue.undated:,} {queue.kind} nothing says when they were over")
+
+
+def _after_traffic(queue: _Queue, times: _Times) -> Iterator[Finding]:
+    if queue.last_later_ns is not None:
+        which = queue.kind if times.healed_ns is None else f"{queue.kind} that began later"
+        took_s = (queue.last_later_ns - times.traffic_ended_ns) / 1e9
+        yield Finding(
+            f"{queue.late_later:,} {which} were open for more than {times.within} after the end of "
+            f"traffic, the last one for {took_s:.3f} s",
+            queue.last_later_intent,
+        )
 
 
 def _left(queue: _Queue, times: _Times) -> Iterator[Finding | Doubt]:

@@ -8,22 +8,21 @@ from payresil.core.registry import checker
 from payresil.core.results import Finding, Measure, Result
 from payresil.core.run import Run
 
-#: Journals run into millions and nearly all are right. So a first look groups them by a hash, and
-#: only what it finds is grouped by its text. For a wrong one to be missed, another one would have
-#: to have the same hash of 64 bits and make up for it.
+#: Journals run into millions and nearly all are right. So a first look at each asks only whether
+#: something may be wrong, and what that finds is looked at by currency.
 _FIRST_LOOK = """
 create or replace temp table journals_at_first as
-select hash(journal) as journal_hash,
+select journal,
        count(*) < 2 or sum(amount_minor) <> 0 or min(currency) <> max(currency)
          or bool_or(amount_minor is null or currency is null) as suspect
-from books_entries where journal is not null group by journal_hash
+from books_entries where journal is not null group by journal
 """
 
 _JOURNALS = """
 select journal, currency, sum(amount_minor) as off, count(*) as legs, min(intent) as intent
 from books_entries
 where journal is null
-   or hash(journal) in (select journal_hash from journals_at_first where suspect)
+   or journal in (select journal from journals_at_first where suspect)
 group by journal, currency
 having count(*) < 2 or sum(amount_minor) <> 0 or bool_or(amount_minor is null)
 order by intent, journal, currency
@@ -39,20 +38,26 @@ where coalesce(kept.balance_minor, 0) <> coalesce(posted.balance_minor, 0)
 order by account, currency
 """
 
+#: Those of no payment or currency are suspects as well.
+_SUSPECT = """
+semi join (select payment as suspect, currency as suspect_currency from suspects)
+  on payment is not distinct from suspect and currency is not distinct from suspect_currency
+"""
+
 #: A journal moves the sum of its debits. A reversal takes back a capture or a refund, which its
 #: kind does not say: where there is one, the net over accounts is compared instead, since legs
 #: that mirror each other cancel out on their accounts.
 #:
 #: Suspects first here, too: what is posted less what is booked is zero of nearly every payment.
-_PAYMENTS = """
+_PAYMENTS = f"""
 with suspects as materialized (
-  select payment_hash from (
-    select hash(payment, currency) as payment_hash, 1 as booked, -captured_minor as captured,
+  select payment, currency from (
+    select payment, currency, 1 as booked, -captured_minor as captured,
            -refunded_minor as refunded, false as reversed,
            payment is null or currency is null as nameless
     from books_payments
     union all
-    select hash(payment, currency), 0,
+    select payment, currency, 0,
            case when journal_kind = 'capture' and amount_minor > 0 then amount_minor end,
            case when journal_kind = 'refund' and amount_minor > 0 then amount_minor end,
            journal_kind = 'reversal', payment is null or currency is null
@@ -60,7 +65,7 @@ with suspects as materialized (
     where journal_kind = 'reversal'
        or journal_kind in ('capture', 'refund') and amount_minor > 0
   )
-  group by payment_hash
+  group by payment, currency
   having sum(captured) <> 0 or sum(refunded) <> 0 or sum(booked) > 1
     or bool_or(reversed or nameless)
 ), posted as (
@@ -68,8 +73,7 @@ with suspects as materialized (
          sum(amount_minor) filter (journal_kind = 'capture' and amount_minor > 0) as captured,
          sum(amount_minor) filter (journal_kind = 'refund' and amount_minor > 0) as refunded,
          bool_or(journal_kind = 'reversal') as reversed
-  from books_entries where journal_kind in ('capture', 'refund', 'reversal')
-    and hash(payment, currency) in (from suspects)
+  from books_entries {_SUSPECT} where journal_kind in ('capture', 'refund', 'reversal')
   group by payment, currency
 ), reversed as (
   select payment, currency, sum(net) filter (net > 0) as net
@@ -80,8 +84,7 @@ with suspects as materialized (
   group by payment, currency
 ), booked as (
   select payment, intent, currency, coalesce(captured_minor, 0) as captured,
-         coalesce(refunded_minor, 0) as refunded from books_payments
-  where hash(payment, currency) in (from suspects)
+         coalesce(refunded_minor, 0) as refunded from books_payments {_SUSPECT}
 )
 select payment, currency, coalesce(booked.intent, posted.intent) as intent,
        coalesce(booked.captured, 0), coalesce(posted.captured, 0),

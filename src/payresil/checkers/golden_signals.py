@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from payresil.checkers.instances import service_instances
@@ -22,6 +23,9 @@ from payresil.core.run import Run
 _COUNTED_LATE_NS = 50_000_000
 #: … and time it by as much longer than its client did, on average.
 _TIMED_LATE_S = 0.001
+#: A service that says its requests took less than this part of what their clients waited, with no
+#: fault in the way, does not show its operators what customers saw.
+_LEAST_TIMED = 0.1
 #: A scrape that nothing followed was answered within this.
 _SCRAPE_NS = 1_000_000_000
 
@@ -79,7 +83,7 @@ _ANSWERED = f"""
 )
 select k, count(*) filter (sure), count(*) filter (sure and is_error), sum(times)::bigint,
        coalesce(sum(times) filter (is_error), 0)::bigint, sum(times * took_ns)::bigint,
-       count(*), sum(took_ns)::bigint
+       count(*), sum(took_ns)::bigint, coalesce(sum(took_ns) filter (sure), 0)::bigint
 from (
   select k, is_error, times, took_ns,
          source <> 'audit' and sent_ns >= from_read and done_ns <= to_at - {_COUNTED_LATE_NS}
@@ -115,8 +119,14 @@ class _Reading:
     shows_requests: bool
     shows_latency: bool
 
+    def __str__(self) -> str:
+        return (
+            f"{self.requests:,.0f} requests, {self.errors:,.0f} errors, {self.timed:,.0f} timed "
+            f"requests, {self.seconds:,.3f} s"
+        )
+
     def follows(self, earlier: _Reading) -> bool:
-        """Whether nothing was counted down in between, as only a new start does."""
+        """Whether nothing was counted down in between, as only a new start may."""
         return (
             self.requests >= earlier.requests
             and self.errors >= earlier.errors
@@ -149,6 +159,7 @@ class _Allowed:
     most_ns: int = 0  # that the requests took altogether
     answers: int = 0
     waited_ns: int = 0  # for these answers
+    least_ns: int = 0  # that clients waited for requests surely counted
 
 
 def golden_signals(run: Run) -> Iterator[Result]:
@@ -157,8 +168,9 @@ def golden_signals(run: Run) -> Iterator[Result]:
     Traffic, errors (5xx) and latency of each instance, as its counters grew between two readings:
     over the longest stretches without a new start, and over each phase. Attempts that the instance
     answered wholly in between must be counted; no more may be than it answered or nobody did.
-    Latency must count the same requests, and add up to no more than their customers waited.
-    Saturation is shown, since customers cannot know it.
+    Latency must count the same requests, and add up to no more than their customers waited; where
+    nothing is broken and it shows less than a tenth of that, it is in doubt. A counter never falls
+    without a new start. Saturation is shown, since customers cannot know it.
     """
     signals = run.meta.get("signals")
     if not isinstance(signals, Mapping):
@@ -166,7 +178,9 @@ def golden_signals(run: Run) -> Iterator[Result]:
         return
     readings = _readings(run, signals, service_instances(run))
     yield from _unseen(run, readings, signals)
-    stretches = list(_stretches(run, readings))
+    starts = _starts(run)
+    yield from _falls(readings, starts)
+    stretches = list(_stretches(run, readings, starts))
     yield Measure("stretches_judged", len(stretches))
     allowed = _allowed(run, stretches)
     yield from _measures(stretches, allowed)
@@ -180,6 +194,9 @@ def golden_signals(run: Run) -> Iterator[Result]:
     lost = run.one("select count(*) from reserved_without_row")
     for k, stretch in enumerate(stretches):
         yield from _judge(stretch, allowed.get(k, _Allowed()), lost)
+        if stretch.phase == "steady":
+            yield from _hidden(stretch, allowed.get(k, _Allowed()))
+    yield from _unjudged(readings, stretches, allowed)
 
 
 def _readings(
@@ -225,14 +242,69 @@ def _unseen(
             yield Doubt(f"{node} never showed {signals['saturation']}, its saturation")
 
 
-def _stretches(run: Run, readings: Mapping[str, list[_Reading]]) -> Iterator[_Stretch]:
-    phases = run.rows(_PHASES)
-    restarts = run.rows(_RESTARTS)
+def _starts(run: Run) -> dict[str, list[int]]:
+    """When each node began or ended."""
+    found: dict[str, list[int]] = {}
+    for name, at_ns in run.rows(_RESTARTS):
+        found.setdefault(name, []).append(at_ns)
+    return found
+
+
+def _falls(
+    readings: Mapping[str, list[_Reading]], starts: Mapping[str, list[int]]
+) -> Iterator[Finding]:
     for node, found in readings.items():
-        began = [at_ns for name, at_ns in restarts if name == node]
+        falls = [
+            (earlier, later)
+            for earlier, later in pairwise(found)
+            if not later.follows(earlier) and not _is_anew(earlier, later, starts.get(node, []))
+        ]
+        if falls:
+            before, after = falls[0]
+            yield Finding(
+                f"{node}: its counters fell {len(falls):,} times without a new start, first "
+                f"between {before.at_ns / 1e9:.3f} s and {after.at_ns / 1e9:.3f} s, from {before} "
+                f"to {after}"
+            )
+
+
+def _is_anew(earlier: _Reading, later: _Reading, starts: list[int]) -> bool:
+    """Whether the instance is known to have been started or ended in between."""
+    return any(earlier.at_ns < at_ns <= later.read_ns for at_ns in starts)
+
+
+def _unjudged(
+    readings: Mapping[str, list[_Reading]],
+    stretches: list[_Stretch],
+    allowed: Mapping[int, _Allowed],
+) -> Iterator[Doubt]:
+    """Instances of which nothing could have been found."""
+    surely: dict[str, int] = {}
+    for k, stretch in enumerate(stretches):
+        node = stretch.first.node
+        surely[node] = surely.get(node, 0) + allowed.get(k, _Allowed()).least
+    for node, found in readings.items():
+        if len(found) < 2 or not any(reading.shows_requests for reading in found):
+            continue  # said already
+        if node not in surely:
+            yield Doubt(
+                f"{node}: no two readings without a new start in between: nothing of it was judged"
+            )
+        elif not surely[node]:
+            yield Doubt(
+                f"{node}: no attempt was surely counted between two of its readings: that its "
+                "metrics agree says nothing"
+            )
+
+
+def _stretches(
+    run: Run, readings: Mapping[str, list[_Reading]], starts: Mapping[str, list[int]]
+) -> Iterator[_Stretch]:
+    phases = run.rows(_PHASES)
+    for node, found in readings.items():
         if not any(reading.shows_requests for reading in found):
             continue
-        for piece in _pieces(found, began):
+        for piece in _pieces(found, starts.get(node, [])):
             if len(piece) < 2:
                 continue
             yield _Stretch(None, piece[0], piece[-1])
@@ -242,13 +314,12 @@ def _stretches(run: Run, readings: Mapping[str, list[_Reading]]) -> Iterator[_St
                     yield _Stretch(phase, part[0], part[-1])
 
 
-def _pieces(readings: list[_Reading], began: list[int]) -> list[list[_Reading]]:
-    """Readings between which the instance was not started anew."""
+def _pieces(readings: list[_Reading], starts: list[int]) -> list[list[_Reading]]:
+    """Readings between which the instance was not started anew, and no counter fell."""
     pieces: list[list[_Reading]] = []
     for reading in readings:
         last = pieces[-1][-1] if pieces else None
-        anew = last is None or any(last.at_ns < at_ns <= reading.read_ns for at_ns in began)
-        if last is None or anew or not reading.follows(last):
+        if last is None or _is_anew(last, reading, starts) or not reading.follows(last):
             pieces.append([])
         pieces[-1].append(reading)
     return pieces
@@ -271,16 +342,23 @@ def _allowed(run: Run, stretches: list[_Stretch]) -> dict[int, _Allowed]:
         k: row for k, *row in run.sql.execute(_ANSWERED, {**places, "broken": broken}).fetchall()
     }
     return {
-        k: _together(answered.get(k, [0] * 7), unanswered.get(k, [0] * 2))
+        k: _together(answered.get(k, [0] * 8), unanswered.get(k, [0] * 2))
         for k in range(len(stretches))
     }
 
 
 def _together(answered: Sequence[int], unanswered: Sequence[int]) -> _Allowed:
-    least, least_errors, most, most_errors, most_ns, answers, waited_ns = answered
+    least, least_errors, most, most_errors, most_ns, answers, waited_ns, least_ns = answered
     more, more_ns = unanswered
     return _Allowed(
-        least, least_errors, most + more, most_errors + more, most_ns + more_ns, answers, waited_ns
+        least,
+        least_errors,
+        most + more,
+        most_errors + more,
+        most_ns + more_ns,
+        answers,
+        waited_ns,
+        least_ns,
     )
 
 
@@ -317,6 +395,17 @@ def _waited(stretch: _Stretch, allowed: _Allowed, lost: int) -> Iterator[Result]
         f"{seconds:,.3f} s altogether, their clients waited {most_s:,.3f} s at most"
     )
     yield Doubt(f"{said}; of {lost:,} payments no attempt is on record") if lost else Finding(said)
+
+
+def _hidden(stretch: _Stretch, allowed: _Allowed) -> Iterator[Doubt]:
+    seconds = stretch.last.seconds - stretch.first.seconds
+    least_s = allowed.least_ns / 1e9
+    if seconds < _LEAST_TIMED * least_s:
+        yield Doubt(
+            f"latency of {stretch}: the service says that its requests took {seconds:,.3f} s "
+            f"altogether, and for {allowed.least:,} of them alone their clients waited "
+            f"{least_s:,.3f} s, with nothing broken: where that time went, its metrics do not show"
+        )
 
 
 def _measures(stretches: list[_Stretch], allowed: Mapping[int, _Allowed]) -> Iterator[Measure]:

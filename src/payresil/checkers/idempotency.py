@@ -8,6 +8,9 @@ from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 
+#: States that are no answer yet, where a run does not say which are.
+_PENDING = ("processing",)
+
 _CHARGED_TWICE = """
 select intent, psp_captures, psp_minor, psp_refunded_minor, psp_currency
 from three_books where psp_captures > 1 order by n, intent
@@ -45,30 +48,39 @@ where status = 'succeeded' and psp_captures = 0
 group by reference, n having count(*) > 1 order by n, reference
 """
 
-#: Payments run into millions and nearly all have one intent and one answer. So a first look groups
-#: them by a hash, and compares hashes; only what it finds is grouped by its text.
+#: What was answered of payments, where it is not the same every time. Payments run into millions
+#: and nearly all have one intent and one answer, so suspects are picked first. They are told by a
+#: hash: where two share one, both are looked at, which changes nothing. Intents are told apart by
+#: their numbers; their hashes are for rows that have none. Grouped by payment, so that reads count
+#: as much as replays.
 _ANSWERED_DIFFERENTLY = """
 create or replace temp table answered_differently as
-select hash(payment) as payment_hash from attempts where payment is not null group by payment_hash
-having min(hash(intent)) <> max(hash(intent))
-  or min(hash(answer)) filter (operation = 'pay' and outcome = 'ok')
-     <> max(hash(answer)) filter (operation = 'pay' and outcome = 'ok')
+with suspects as materialized (
+  select hash(payment) as payment_hash from attempts where payment is not null
+  group by payment_hash
+  having min(n) <> max(n) or min(hash(intent)) <> max(hash(intent))
+    or min(answer) filter (operation = 'pay' and outcome = 'ok')
+       <> max(answer) filter (operation = 'pay' and outcome = 'ok')
+)
+select payment, min(intent) as least_intent, max(intent) as greatest_intent,
+       min(intent) filter (is_final) as intent,
+       min(answer) filter (is_final and answer <> 'authorized') as one,
+       max(answer) filter (is_final and answer <> 'authorized') as other,
+       bool_or(answer = 'authorized') filter (is_final) as authorized,
+       bool_or(answer in ('declined', 'failed')) filter (is_final) as refused
+from (
+  select payment, intent, answer, operation = 'pay' and outcome = 'ok' as is_final from attempts
+  where payment is not null and hash(payment) in (from suspects)
+)
+group by payment
+having least_intent <> greatest_intent or one <> other or (authorized and refused)
 """
 
 #: An answer may go from authorized on to succeeded or canceled; every other change of a final
-#: answer contradicts it. Grouped by payment, so that reads count as much as replays.
+#: answer contradicts it.
 _CONTRADICTED = """
 select intent, payment, case when one <> other then one else 'authorized' end as one, other
-from (
-  select min(intent) as intent, payment,
-         min(answer) filter (answer <> 'authorized') as one,
-         max(answer) filter (answer <> 'authorized') as other,
-         bool_or(answer = 'authorized') as authorized,
-         bool_or(answer in ('declined', 'failed')) as refused
-  from attempts where operation = 'pay' and outcome = 'ok' and payment is not null
-    and hash(payment) in (from answered_differently)
-  group by payment
-)
+from answered_differently
 where one <> other or (authorized and refused) order by intent, payment
 """
 
@@ -84,20 +96,15 @@ order by intent, operation
 """
 
 _SHARED = """
-select payment, min(intent) as one, max(intent) as other from attempts
-where payment is not null and hash(payment) in (from answered_differently)
-group by payment having one <> other order by one, payment
+select payment, least_intent, greatest_intent from answered_differently
+where least_intent <> greatest_intent order by least_intent, payment
 """
 
-#: Suspects first here, too.
+#: Keys used again first, here too.
 _SAME_KEY = """
-with suspects as materialized (
+with again as materialized (
   select hash(operation, key) as key_hash from attempts
-  where key is not null and kind <> 'read' group by key_hash
-  having min(hash(payment)) filter (payment is not null)
-         <> max(hash(payment)) filter (payment is not null)
-    or min(amount_minor) filter (outcome = 'ok') <> max(amount_minor) filter (outcome = 'ok')
-    or min(hash(currency)) filter (outcome = 'ok') <> max(hash(currency)) filter (outcome = 'ok')
+  where key is not null and kind <> 'read' group by key_hash having count(*) > 1
 )
 select * from (
   select min(intent) as intent, operation, key,
@@ -107,11 +114,42 @@ select * from (
          min(currency) filter (outcome = 'ok') as currency,
          max(currency) filter (outcome = 'ok') as other_currency
   from attempts where key is not null and kind <> 'read'
-    and hash(operation, key) in (from suspects)
+    and hash(operation, key) in (from again)
   group by operation, key
 )
 where payment <> other_payment or amount <> other_amount or currency <> other_currency
 order by intent, operation, key
+"""
+
+#: What customers saw who looked a payment up after they had the final answer: how often, and what
+#: is another story. Whoever looked has tried again, so the first answer is at hand. Who was
+#: declined without being told a name need not find anything. `$1`: states that are no answer yet.
+_LOOKED = """
+with looks as materialized (
+  select intent, looked.payment, first_ok.at as told_ns, first_ok.answer as told,
+         status = 404 or (status between 200 and 299 and answer is null) as nothing,
+         case when outcome = 'unknown' and status between 200 and 299
+                   and list_contains($1::varchar[], answer) then answer end as pending
+  from (
+    select intent, payment, sent_ns as looked_ns, outcome, status, answer from attempts
+    where kind = 'read' and operation = 'pay' and source <> 'audit'
+  ) looked join customers_again using (intent)
+  where looked_ns > first_ok.at
+), told as (
+  select intent, min(payment) as payment from attempts
+  where operation = 'pay' and source <> 'audit' and outcome = 'ok'
+    and (intent, done_ns) in (select intent, told_ns from looks)
+  group by intent
+)
+select count(*), list(distinct [intent, payment, told, came]) filter (came is not null)
+from (
+  select intent, told.payment, told,
+         case when looks.payment <> told.payment then 'payment ' || looks.payment
+              when nothing and (told.payment is not null or told not in ('declined', 'failed'))
+                then 'nothing'
+              else 'it ' || pending end as came
+  from looks left join told using (intent)
+)
 """
 
 #: The client sent the same thing twice, or the PSP got the same request to move money twice.
@@ -145,7 +183,8 @@ def idempotency(run: Run) -> Iterator[Result]:
 
     Judged by intent, never by key: the keys of a flawed service differ. Two captures of one intent
     are a violation even when one was refunded later, since the customer's money moved twice; so are
-    two holds of one intent that were neither captured nor released.
+    two holds of one intent that were neither captured nor released. Who looks a payment up after
+    its final answer finds it, and neither another one nor a pending one.
     """
     yield from _measures(run)
     for intent, captures, minor, refunded, currency in run.rows(_CHARGED_TWICE):
@@ -164,7 +203,16 @@ def idempotency(run: Run) -> Iterator[Result]:
         yield Finding(f"{operation} was answered as failed and as succeeded", intent)
     for payment, intent, other in run.rows(_SHARED):
         yield Finding(f"payment {payment} was the answer to {intent} and to {other}", intent)
+    yield from _looks(run)
     yield from _keys(run)
+
+
+def _looks(run: Run) -> Iterator[Result]:
+    ((looks, others),) = run.rows(_LOOKED, [run.meta.get("pending") or _PENDING])
+    yield Measure("looks_judged", looks)
+    for intent, payment, told, came in sorted(others or (), key=lambda look: (look[0], look[3])):
+        named = f"payment {payment}" if payment else "the payment"
+        yield Finding(f"{named} was answered as {told}, and a later look found {came}", intent)
 
 
 def _keys(run: Run) -> Iterator[Result]:

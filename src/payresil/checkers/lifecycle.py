@@ -55,31 +55,30 @@ def _code(column: str) -> str:
 
 
 #: Payments whose rows do not come to a legal way. No two rows of a legal way set the same bits, so
-#: as many rows that come to it are it. Grouped by a hash, since keys of eight bytes are fast and
-#: small; two payments that shared one would be looked at, and found right.
+#: as many rows that come to it are it.
 _STRAYED = f"""
-select key from (
-  select hash(payment) as key, {_code("state")}::bigint as step
+select payment from (
+  select payment, {_code("state")}::bigint as step
   from books_payments where payment is not null
   union all
-  select hash(payment),
+  select payment,
          case when seq between 1 and {_LONGEST}
               then (case when from_state is null then 0 else {_code("from_state")} end * 8
                     + {_code("to_state")})::bigint << ({_STEP_BITS} * seq)
               else -1 end
   from books_transitions where payment is not null
 )
-group by key
+group by payment
 having (count(*), bit_or(step)) not in ({", ".join(map(str, _LEGAL_WAYS))})
 """
 
 _STEPS = f"""
 with strayed as materialized ({_STRAYED})
 select payment, intent, true as booked, null as seq, null as from_state, state, null as cause
-from books_payments where hash(payment) in (from strayed)
+from books_payments where payment in (from strayed)
 union all
 select payment, intent, false, seq, from_state, to_state, cause
-from books_transitions where hash(payment) in (from strayed)
+from books_transitions where payment in (from strayed)
 order by payment, booked desc, seq, from_state, state, cause, intent
 """
 
@@ -87,6 +86,8 @@ _JUDGED = """
 select (select count(*) from books_payments), (select count(*) from books_transitions),
        count(*) filter (psp_charges > 0),
        count(*) filter (psp_created_ns is not null and booked_created_us is not null),
+       count(*) filter (psp_charges > 0 and booked_payments > 0
+                        and (psp_created_ns is null or booked_created_us is null)),
        count(*) filter (psp_charges > 0 and booked_payments = 0)
 from three_books
 """
@@ -135,7 +136,7 @@ def lifecycle(
     service's database may be ahead of the PSP's. `charges_never_booked` is left to
     reconciliation.
     """
-    ((payments, transitions, charged, timed, never),) = run.rows(_JUDGED)
+    ((payments, transitions, charged, timed, untimed, never),) = run.rows(_JUDGED)
     yield Measure("payments_judged", payments)
     yield Measure("transitions_judged", transitions)
     yield Measure("charged_intents_judged", timed)
@@ -148,6 +149,11 @@ def lifecycle(
         yield from _strayed(run)
     if charged > never and not timed:
         yield Doubt("the books do not say when payments were made, so which came first is unknown")
+    elif untimed:
+        yield Doubt(
+            f"of {untimed:,} of {charged - never:,} charged payments it is not known when they "
+            "were made or charged, so which came first is unknown"
+        )
     for intent, charged_ns, booked_ns in run.rows(_ASKED_FIRST, [clock_skew.ns]):
         yield Finding(
             f"charged at the PSP at {charged_ns / 1e9:.3f} s, in the books of the service only "

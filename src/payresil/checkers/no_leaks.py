@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from payresil.core.canaries import canaries
 from payresil.core.canary_scanner import MOST, Scanner, Sighting
+from payresil.core.pages import UnknownLayout
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -21,6 +22,9 @@ from payresil.core.tables import SEALED, STREAM
 
 #: Columns that are searched at the same time; the search itself needs no interpreter.
 _THREADS = 2
+
+#: Bytes of a table that are searched at once.
+_AT_ONCE = 1 << 23
 
 #: Searching these as they are would find nothing whatever they hold.
 _OPAQUE = frozenset({".gz", ".zip", ".zst", ".xz", ".bz2", ".7z", SEALED})
@@ -79,15 +83,46 @@ def _tables(run: Run, scanner: Scanner) -> Iterator[_Looked]:
 
 
 def _column(run: Run, table: str, name: str, scanner: Scanner) -> _Looked:
+    if not _may_hold_one(run, table, name, scanner):
+        return _Looked(0, ())
+    size = _clean_pages(run, table, name, scanner)
+    return _values(run, table, name, scanner) if size is None else _Looked(size, ())
+
+
+def _clean_pages(run: Run, table: str, name: str, scanner: Scanner) -> int | None:
+    """How many bytes the text of a column has, if they can be looked into and hold no canary."""
+    size = 0
+    try:
+        for text in _together(run.texts(table, name)):
+            size += text.size
+            if scanner.find(text):
+                return None
+    except UnknownLayout:
+        return None
+    return size
+
+
+def _together(pages: Iterable[pa.Buffer]) -> Iterator[pa.Buffer]:
+    """Several pages at once, since each search takes time to begin."""
+    waiting: list[pa.Buffer] = []
+    for page in pages:
+        waiting.append(page)
+        if sum(each.size for each in waiting) >= _AT_ONCE:
+            yield pa.py_buffer(b"".join(waiting))
+            waiting = []
+    yield pa.py_buffer(b"".join(waiting))
+
+
+def _values(run: Run, table: str, name: str, scanner: Scanner) -> _Looked:
+    """Value by value: in how many of them canaries are."""
     size = 0
     found: list[Sighting] = []
-    if _may_hold_one(run, table, name, scanner):
-        for piece in run.pieces(table, name):
-            sightings, searched = _piece(piece, scanner)
-            found += sightings
-            size += searched
-            if len(found) >= MOST:
-                break
+    for piece in run.pieces(table, name):
+        sightings, searched = _piece(piece, scanner)
+        found += sightings
+        size += searched
+        if len(found) >= MOST:
+            break
     return _Looked(size, tuple(_told(found, f"table {table}.{name}")))
 
 

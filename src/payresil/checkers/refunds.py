@@ -71,7 +71,8 @@ where state = 'succeeded' and psp_refund is null order by intent, refund
 
 #: Refund by refund. One that is still processing in the books is no disagreement yet. Refunds by
 #: which the service undid a duplicate, or a charge that it did not count as paid, are its own
-#: affair and need no booking: idempotency, reconciliation and durability judge those.
+#: affair and need no booking: idempotency, reconciliation and durability judge those. What undoes a
+#: duplicate gives the whole charge back, and of several charges there is one that is none.
 _UNLIKE = """
 with ours as (
   select psp_refund, min(intent) as intent, count(*) as times, min(refund) as refund,
@@ -79,14 +80,15 @@ with ours as (
   from books_refunds where psp_refund is not null group by psp_refund
 ), theirs as (
   select reference, refund as psp_refund, status, amount_minor as given_minor,
-         currency as given_currency, status in ('succeeded', 'pending') as given
+         currency as given_currency, status in ('succeeded', 'pending') as given, charge
   from psp_refunds
 ), nameless as (
-  select intent from books_refunds where psp_refund is null and state = 'processing'
+  select intent from books_refunds
+  where psp_refund is null and state = 'processing' and intent is not null
 ), compared as (
   select coalesce(intent, reference) as intent, psp_refund,
          case when times > 1 then 'booked ' || times || ' times'
-              when refund is null and given then 'at the PSP, not in the books'
+              when times is null and given then 'at the PSP, not in the books'
               when state = 'succeeded' and status is null then 'in the books, not at the PSP'
               when state = 'succeeded' and status <> 'succeeded'
                 then 'succeeded in the books, ' || status || ' at the PSP'
@@ -97,14 +99,20 @@ with ours as (
                 then coalesce(amount_minor, 0) || ' ' || coalesce(currency, '?')
                      || ' in the books' end as wrong,
          coalesce(given_minor, amount_minor, 0) as minor,
-         coalesce(given_currency, currency, '?') as minor_currency, refund is null as unbooked
+         coalesce(given_currency, currency, '?') as minor_currency, times is null as unbooked,
+         charge
   from ours full join theirs using (psp_refund)
+), wholly as (
+  select *, unbooked and coalesce(minor >= captured_minor, true) as whole
+  from (from compared where wrong is not null)
+  left join (select charge, captured_minor from psp_charges) using (charge)
+), counted as (
+  select *, whole and count(*) filter (whole) over (partition by intent) < psp_captures as undoes
+  from wholly left join three_books using (intent)
 )
-select intent, psp_refund, minor, minor_currency, wrong
-from compared left join three_books using (intent)
-where wrong is not null
-  and not (unbooked and (coalesce(booked_succeeded = 0 or psp_captures <> 1, false)
-                         or intent in (from nameless)))
+select intent, psp_refund, minor, minor_currency, wrong from counted
+where not (unbooked and coalesce(booked_succeeded = 0 or psp_captures = 0 or undoes, false))
+  and not (unbooked and coalesce(intent in (from nameless), false))
 order by intent, psp_refund
 """
 
@@ -148,8 +156,9 @@ def refunds(run: Run) -> Iterator[Result]:
     Of no charge may the PSP have given back more than was captured, and of no payment may the
     service's books say so; what they say of a payment is the sum of its refunds that succeeded.
     Each of those is at the PSP in the same amount, currency and state, and each that the PSP made
-    is in the books, but for those that undid a duplicate or a charge that the books do not count
-    as paid. A refund that was acknowledged is in both; none is processing in the end.
+    is in the books, but for those that undid a duplicate, giving back the whole of it, or a charge
+    that the books do not count as paid. A refund that was acknowledged is in both; none is
+    processing in the end.
     `asked_beyond_captured` counts payments of which more was asked back than was captured,
     `refused_over_captured` the refunds of these that were refused.
     """

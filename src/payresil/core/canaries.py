@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets as random
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,14 +43,20 @@ class Canary:
         return len(candidate) == self.length and self.sha256 == hashlib.sha256(salted).hexdigest()
 
 
-def fingerprint(secrets: Secrets) -> list[dict[str, Any]]:
+def fingerprint(secrets: Secrets, names: Container[str] | None = None) -> list[dict[str, Any]]:
     """What ``run.json`` keeps under ``canaries``: one object for every secret of the run.
+
+    With `names`, of those secrets only: of one that outlives the run nothing is to be kept.
 
     Raises:
         ValueError: for a secret that could not be recognised: a token is 16 or more of
             ``A-Z a-z 0-9 _ -``, a card number 13 to 19 digits.
     """
-    return [asdict(_canary(name, value)) for name, value in secrets.values()]
+    return [
+        asdict(_canary(name, value))
+        for name, value in secrets.values()
+        if names is None or name in names
+    ]
 
 
 def _canary(name: str, value: str) -> Canary:

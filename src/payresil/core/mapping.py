@@ -8,14 +8,15 @@ else). Both are pure; no answer, however malformed, makes `classify` raise.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from payresil.core.currencies import decimal
 from payresil.core.system import Api, Operation
 
 Outcome = Literal["ok", "fail", "unknown"]
@@ -26,6 +27,12 @@ BODY_LIMIT = 1 << 20
 TEXT_LIMIT = 200
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+#: Placeholders whose values follow from others.
+_DERIVED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "amount_decimal": lambda values: decimal(values["amount_minor"], values["currency"]),
+    "currency_upper": lambda values: str(values["currency"]).upper(),
+}
+_PATH = re.compile(r"/[!-~]*\Z")
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _PAYMENT_REQUIRED = 402  # what services answer when the issuer declined
 _ACCEPTED = 202  # RFC 9110 15.3.3: noncommittal by definition
@@ -57,6 +64,7 @@ class Answer:
     region: str | None = None
     instance: str | None = None
     pending: bool = False  # the service said that it is still at work
+    follow: str | None = None  # the path at which it says how that goes on
     status: int | None = None  # None when there was no answer
     error: str | None = None  # why there was no usable answer
 
@@ -67,12 +75,18 @@ class Answer:
 
 
 def build(
-    api: Api, operation: str, values: Mapping[str, Any], *, key: str | None = None
+    api: Api,
+    operation: str,
+    values: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    follow: str | None = None,
 ) -> Request:
     """The request of `operation` with `values` in place of its placeholders.
 
     A value that goes into the path is percent-encoded; a body value that is nothing but one
-    placeholder keeps the type of the value. `key` is sent in the API's key header.
+    placeholder keeps the type of the value. `key` is sent in the API's key header. `follow`, which
+    an answer gave, takes the place of the path.
 
     Raises:
         MappingError: when the system file has no such operation, or names a placeholder
@@ -90,7 +104,8 @@ def build(
     if described.body is not None:
         body = msgspec.json.encode(_fill(described.body, values, f"body of {operation}"))
         headers["Content-Type"] = "application/json"
-    return Request(method, _fill_path(target, values, operation), headers, body)
+    path = follow or _fill_path(target, values, operation)
+    return Request(method, path, headers, body)
 
 
 def classify(
@@ -124,6 +139,7 @@ def classify(
         region=_from_header(headers, api.region_header),
         instance=_from_header(headers, api.instance_header),
         pending=word is not None and word in api.pending and 200 <= status < 300,
+        follow=_path_of(_text(_at(content, described.follow))),
         status=status,
     )
 
@@ -183,7 +199,7 @@ def _parts(template: str) -> tuple[str, ...]:
 
 def _value(name: str, values: Mapping[str, Any], where: str) -> Any:
     try:
-        return values[name]
+        return values[name] if name in values else _DERIVED[name](values)
     except KeyError:
         known = ", ".join(sorted(values))
         raise MappingError(
@@ -266,6 +282,16 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     return value[:TEXT_LIMIT].encode("utf-8", "replace").decode("utf-8")
+
+
+def _path_of(url: str | None) -> str | None:
+    """The path and query of a URL: wherever it leads, requests go where they always go."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return None
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return path if _PATH.match(path) else None
 
 
 def _from_header(headers: Mapping[str, Any], name: str | None) -> str | None:

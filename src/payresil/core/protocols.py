@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from payresil.core.attachment import Attached
 from payresil.core.system import System
 from payresil.core.topology import Link, Node, Topology
 
@@ -86,6 +87,29 @@ class Nodes(Protocol):
         ...
 
 
+class Networks(Protocol):
+    """Who can reach whom at all."""
+
+    def disconnect(self, node: Node) -> AbstractContextManager[None]:
+        """Cut a node off from all others while the context lasts."""
+        ...
+
+
+class Limits(Protocol):
+    """How much of the machine a node may use."""
+
+    def memory(self, node: Node, limit_bytes: int) -> AbstractContextManager[None]:
+        """Let a node have so much memory and no more while the context lasts.
+
+        One that wanted more and was killed for it is started again at the end.
+        """
+        ...
+
+    def cpu(self, node: Node, cores: float) -> AbstractContextManager[None]:
+        """Let a node have so much CPU time, in cores, and no more while the context lasts."""
+        ...
+
+
 class Process(Protocol):
     """One process that a launcher started."""
 
@@ -122,11 +146,12 @@ class Launcher(Protocol):
         unprivileged: bool = False,
         end_signal: int = signal.SIGKILL,
         on_exit: Callable[[Process], None] | None = None,
+        folder: Path | None = None,
     ) -> Process:
         """Start one; stdout and stderr go to `log`. `unprivileged` drops root where there is one.
 
         `end_signal` is what it gets when the harness dies. `on_exit` is called once, from another
-        thread, when it has ended; it must not spawn or signal.
+        thread, when it has ended; it must not spawn or signal. `folder` is where it is started.
 
         Raises:
             EnvironmentBroke: when there is no such program or it cannot be started.
@@ -177,6 +202,7 @@ class Assembly:
     work: Path
     logs: Path
     on_event: Callable[..., None]  # (kind, name, what, **detail): into the events table
+    attached: Attached | None = None  # where the system is, when it runs already
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +210,11 @@ class Endpoints:
     """Where things are, for the parts of the harness that need to reach them."""
 
     customers: str  # https://127.0.0.1:port, through the customers' link
-    ca_file: Path  # CA of the ingress
+    ca_file: Path | None  # CA of the ingress; None: one that the machine trusts
     admin: str  # the service's own address for settle and reconcile, unfaulted
-    books: str  # database URL, not through a link
+    books: str | None  # database URL, not through a link; None where there is no database
     metrics: Mapping[str, str]  # node → URL of its metrics
+    data: Mapping[Node, Path] = field(default_factory=dict)  # instance → its folder, where it can
 
 
 class Environment(Protocol):
@@ -200,7 +227,7 @@ class Environment(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What this environment can do: links, psp_rules, nodes."""
+        """What this environment can do: links, psp_rules, nodes, networks, limits."""
         ...
 
     @property
@@ -221,6 +248,16 @@ class Environment(Protocol):
     @property
     def nodes(self) -> Nodes:
         """The nodes' control."""
+        ...
+
+    @property
+    def networks(self) -> Networks:
+        """The networks' control."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """The limits' control. Raises `EnvironmentBroke` where there is none: see capabilities."""
         ...
 
     def heal(self) -> None:

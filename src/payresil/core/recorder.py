@@ -38,21 +38,23 @@ class Recorder:
         """
         self.schema = SCHEMAS[table]
         self.path = folder / f"{table}{'-' + shard if shard else ''}{STREAM}"
-        self._pending: deque[Sequence[Any]] = deque()
+        self._row = pa.struct(list(self.schema))
+        self._pending: deque[tuple[Any, ...]] = deque()
         self._lock = threading.Lock()
         self._batch = batch
         self._fsync = fsync
         self._failed: OSError | None = None
         self._file = self.path.open("xb", buffering=0)
+        self._size = 0
         self._write(self.schema.serialize())
 
-    def append(self, row: Sequence[Any]) -> None:
+    def append(self, row: tuple[Any, ...]) -> None:
         """Add one row, its values in the order of the schema."""
         self._pending.append(row)
         if len(self._pending) >= self._batch:
             self.flush()
 
-    def extend(self, rows: Sequence[Sequence[Any]]) -> None:
+    def extend(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add many rows."""
         self._pending.extend(rows)
         if len(self._pending) >= self._batch:
@@ -64,11 +66,9 @@ class Recorder:
             # Taken one by one: a row that another thread appends meanwhile is never lost.
             rows = [self._pending.popleft() for _ in range(len(self._pending))]
             if rows:
-                columns = [
-                    _array(column, field.type)
-                    for column, field in zip(zip(*rows, strict=True), self.schema, strict=True)
-                ]
-                self._write(pa.record_batch(columns, schema=self.schema).serialize())
+                # All columns in one call: a call for each costs more than what it converts.
+                table = pa.array(rows, self._row)
+                self._write(pa.RecordBatch.from_struct_array(table).serialize())
 
     def close(self) -> None:
         """Flush and end the stream."""
@@ -90,7 +90,6 @@ class Recorder:
         """Append one message, all of it or, where that fails, nothing."""
         if self._failed is not None:
             raise self._failed
-        good = self._file.tell()
         rest = memoryview(message)
         try:
             while rest:
@@ -99,22 +98,15 @@ class Recorder:
                 os.fsync(self._file.fileno())
         except OSError as error:
             self._failed = error
-            self._file.truncate(good)
+            self._file.truncate(self._size)
             raise
+        self._size += len(message)
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """The values as a column. Half of all columns say the same in every row of a batch."""
-    first = values[0]
-    if first == values[-1] and values.count(first) == len(values):
-        return pa.repeat(pa.scalar(first, kind), len(values))
-    return pa.array(values, kind)
 
 
 class Flusher:

@@ -16,7 +16,7 @@ import pkgutil
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -146,15 +146,23 @@ def _plain(name: str) -> str:
     return name.rstrip("_")
 
 
-def fault(*, evidence: Callable[..., Any], needs: tuple[str, ...] = ()) -> Callable[..., Any]:
+def fault(
+    *,
+    evidence: Callable[..., Any],
+    needs: tuple[str, ...] = (),
+    bounds: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None,
+) -> Callable[..., Any]:
     """Register a fault: ``(Environment, **what YAML says) → context manager``.
 
     `evidence` is ``(Run, Window) → iterator of Measure | Doubt``: it shows from the tables that
     the fault bit, and doubts when it did not. `needs` names capabilities of the environment.
+    `bounds` is ``(what YAML says) → iterator of (parameter, what was expected)``: it names values
+    that the signature allows and the fault cannot use, when the scenario is loaded.
     """
 
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
-        faults.add(_plain(call.__name__), call, evidence=evidence, needs=needs)
+        more = {} if bounds is None else {"bounds": bounds}
+        faults.add(_plain(call.__name__), call, evidence=evidence, needs=needs, **more)
         return call
 
     return register

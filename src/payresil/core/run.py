@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from payresil.core.pages import UnknownLayout
 from payresil.core.results import Line
 from payresil.core.schemas import SCHEMA_VERSION, SCHEMAS
 from payresil.core.sealed import Sealed
@@ -33,7 +34,7 @@ _MAX_INT = 2**63 - 1
 
 _THREADS = 2
 #: What DuckDB may take for itself; what is more goes to a folder of temporary files.
-_MEMORY = 2_500_000_000
+_MEMORY = 3_200_000_000
 _SEALED_VIEW = "create view {name} as from read_parquet('{file}', hive_partitioning = false)"
 
 
@@ -137,6 +138,17 @@ class Run:
             yield from recorded.pieces(column)
         else:
             yield recorded[column]
+
+    def texts(self, table: str, column: str) -> Iterator[pa.Buffer]:
+        """The pages of a sealed column that hold its text, which is faster than its values.
+
+        Raises:
+            UnknownLayout: when there are none.
+        """
+        recorded = self._recorded[table]
+        if not isinstance(recorded, Sealed):
+            raise UnknownLayout("it is not sealed")
+        yield from recorded.texts(column)
 
     def greatest(self, table: str, column: str) -> Any:
         """The greatest value of a recorded column; None when it has none."""

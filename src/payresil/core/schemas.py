@@ -67,6 +67,23 @@ SAMPLES = _table(
     ("value", pa.float64()),
 )
 
+#: What Prometheus answered to the queries of checks, at every moment that it was asked for.
+SERIES = _table(
+    ("query", _TEXT),  # PromQL, as the check has it
+    ("labels", _TEXT),  # k="v",k2="v2", sorted
+    ("at_ns", _INT),
+    ("value", pa.float64()),
+)
+
+#: Alerts that checks ask for: one row for each time that a rule was found to hold.
+ALERTS = _table(
+    ("alert", _TEXT),
+    ("labels", _TEXT),  # the same, without the alert's name and state
+    ("state", _TEXT),  # pending | firing
+    ("at_ns", _INT),  # when the rule was evaluated
+    ("until_ns", _INT),  # the last moment at which this was the newest that was known
+)
+
 #: Every request that reached the PSP.
 PSP_ATTEMPTS = _table(
     ("request", _TEXT),  # req_…
@@ -213,6 +230,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     "reserved": RESERVED,
     "events": EVENTS,
     "samples": SAMPLES,
+    "series": SERIES,
+    "alerts": ALERTS,
     "psp_attempts": PSP_ATTEMPTS,
     "psp_charges": PSP_CHARGES,
     "psp_refunds": PSP_REFUNDS,

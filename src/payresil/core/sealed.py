@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from payresil.core.pages import UnknownLayout, texts
+
 _STREAMS = b"payresil.streams"
 _MARK = b"payresil"
 _SEAL = len(_MARK) + 4  # the mark, and the checksum in little-endian
@@ -75,6 +77,18 @@ class Sealed:
         with pq.ParquetFile(self.path, metadata=self.metadata, read_dictionary=repeated) as file:
             for group in range(self.metadata.num_row_groups):
                 yield file.read_row_group(group, columns=[column], use_threads=False)[column]
+
+    def texts(self, column: str) -> Iterator[pa.Buffer]:
+        """The pages that hold the text of a column, as they are.
+
+        Raises:
+            UnknownLayout: when it holds none, or it is stored in another way.
+        """
+        if not pa.types.is_string(self.schema.field(column).type):
+            raise UnknownLayout(f"{column} holds no text")
+        with self.path.open("rb") as file:
+            for chunk in self._chunks(column):
+                yield from texts(file, chunk)
 
     def greatest(self, column: str) -> Any:
         """The greatest value of a column; None when it has none."""

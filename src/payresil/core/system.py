@@ -7,24 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A known flaw that the service can be started with."""
+
+    does: str  # what it does wrong, for people
+    environment: Mapping[str, str] = field(default_factory=dict)  # what switches it on
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStart:
-    """How to start one instance of the service.
+    """How to start one instance of the service: a command, an image, or a compose project.
 
     `command` and `environment` are templates: ``{database_url}``, ``{psp_url}``, ``{port}``, … are
-    filled in by the backend with the addresses of the links.
+    filled in by the backend with the addresses of the links. ``{data}`` is a folder of the
+    instance's own, which survives a crash and a restart.
     """
 
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
     ready: str  # path that answers 200 when it can take payments
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    port: int | None = None  # that the service listens on in its container
+    compose: str | None = None  # a compose file, relative to the system file
+    service: str | None = None  # the service in it
+    folder: str | None = None  # where the command is started, relative to the system file
+    environment: Mapping[str, str] = field(default_factory=dict)
     metrics: str | None = None  # path of its Prometheus metrics
     instances: int = 2  # in each region
     flaw_variable: str | None = None  # environment variable that names a flaw
     list_flaws: tuple[str, ...] = ()  # command that prints a JSON object: flaw → what it does
+    flaws: Mapping[str, Flaw] = field(default_factory=dict)  # known flaws, switched on one by one
+
+    @property
+    def form(self) -> str:
+        """Which of the forms of a start it is: ``command``, ``image`` or ``compose``."""
+        return "compose" if self.compose else "image" if self.image else "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,7 @@ class Operation:
     body: Any = None
     payment: str | None = None  # dotted path of the payment's id in the answer
     state: str | None = None  # dotted path of the state in the answer
+    follow: str | None = None  # dotted path of the URL that `read` goes to instead of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +91,30 @@ class Job:
 
     request: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    remedied: str | None = None  # dotted path of what it changed; 0 when it is run again
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the backend gives the service beside its PSP."""
+
+    database: Literal["postgresql", "none"] = "postgresql"
+
+
+@dataclass(frozen=True, slots=True)
+class BooksFrom:
+    """Where the books are read: a file of SQLite, or an export over HTTP.
+
+    Without either it is the database that the backend gave the service. ``{data}`` in `sqlite` is
+    the folder of each instance: the books are all of them together. Of an export, each list of
+    objects in the JSON answer is a table. `columns` says which columns a list has even when it is
+    empty.
+    """
+
+    sqlite: str | None = None
+    request: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +150,15 @@ class System:
     service: ServiceStart
     api: Api
     reference_field: str  # PSP metadata field that carries the intent
+    needs: Needs = Needs()
     webhook_path: str | None = None
     webhook_events: tuple[str, ...] = ("*",)
     settle: Settle | None = None
     reconcile: Job | None = None
     signals: Signals | None = None
     logs: Logs | None = None
-    books: Mapping[str, str] = field(default_factory=dict)  # table → SELECT over its own database
+    alerts: str | None = None  # a file of Prometheus' alert rules, relative to the system file
+    books_from: BooksFrom | None = None
+    books: Mapping[str, str] = field(default_factory=dict)  # table → SELECT over where they are
+    #: Operation that undoes a payment in a state: ``{succeeded: refund, authorized: cancel}``.
+    undo: Mapping[str, str] = field(default_factory=dict)

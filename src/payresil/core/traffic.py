@@ -54,6 +54,8 @@ class TrafficSpec:
     probe_amount_minor: int = 100
     probe_currency: str = "eur"
     imports: tuple[str, ...] = ()
+    limit: int | None = None  # requests that customers may send; None: as many as they like
+    probe_limit: int | None = None  # requests of the prober
 
     def encode(self) -> bytes:
         """As JSON. It contains secrets."""

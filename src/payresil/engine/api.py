@@ -15,14 +15,27 @@ def run(
     flaw: str | None = None,
     seed: int | None = None,
     backend: str = "process",
+    at: str | Path | None = None,
+    prometheus: str | None = None,
     out: str | Path = "reports",
 ) -> Verdict:
     """Run a scenario file and judge it; its folder is left under `out`.
 
+    `at` says where the system is, for the backend ``attach``; `prometheus` is the address of one
+    that watches the system, for checks that ask it.
+
     Raises:
         payresil.engine.refusal.Refusal: with every problem of the file, each with its place.
     """
-    plan = pipeline.prepare(Path(scenario), flaw=flaw, seed=seed, backend=backend, out=Path(out))
+    plan = pipeline.prepare(
+        Path(scenario),
+        flaw=flaw,
+        seed=seed,
+        backend=backend,
+        at=None if at is None else Path(at),
+        prometheus=prometheus,
+        out=Path(out),
+    )
     return pipeline.run_plan(plan)
 
 

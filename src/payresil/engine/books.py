@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
-from payresil.core.protocols import EnvironmentBroke, Psp
+from payresil.core.protocols import Endpoints, EnvironmentBroke, Psp
 from payresil.core.schemas import SCHEMAS
+from payresil.core.system import System
 from payresil.core.tables import TableError, from_rows, write_sealed
+from payresil.engine.books_database import query_database
+from payresil.engine.books_export import query_export
+from payresil.engine.books_sqlite import query_sqlite
+from payresil.engine.service_calls import ServiceCallFailed, ServiceCalls
 
 PSP_TABLES = ("psp_attempts", "psp_charges", "psp_refunds", "psp_events")
 
+Row = Mapping[str, Any]
 
-def read_psp(folder: Path, psp: Psp, zero_mono_ns: int) -> dict[str, int]:
-    """The PSP's god view; rows by table."""
+
+def read_psp(
+    folder: Path, psp: Psp, zero_mono_ns: int, *, only: str | None = None
+) -> dict[str, int]:
+    """The PSP's god view; rows by table.
+
+    `only` is what references begin with that are of this run: the PSP has others' payments too.
+    """
     counts = {}
     for table in PSP_TABLES:
         rows = [_in_run_time(row, zero_mono_ns, table) for row in psp.truth(table)]
-        write_sealed(folder, table, from_rows(table, rows))
-        counts[table] = len(rows)
+        counts[table] = _write(folder, table, _ours(rows, "reference", only))
     return counts
 
 
-def _in_run_time(row: Mapping[str, Any], zero_mono_ns: int, table: str) -> dict[str, Any]:
+def _in_run_time(row: Row, zero_mono_ns: int, table: str) -> dict[str, Any]:
     names = set(SCHEMAS[table].names)
     timed = {}
     for name, value in row.items():
@@ -38,44 +46,77 @@ def _in_run_time(row: Mapping[str, Any], zero_mono_ns: int, table: str) -> dict[
     return timed
 
 
-def read_service(folder: Path, url: str, queries: Mapping[str, str]) -> dict[str, int]:
+def read_service(
+    folder: Path,
+    system: System,
+    endpoints: Endpoints,
+    calls: ServiceCalls,
+    *,
+    only: str | None = None,
+) -> dict[str, int]:
     """The service's books, by the SQL of its system file; rows by table.
 
+    With `only`, what the references of this run begin with, the rest of its books is left out, and
+    so are tables that cannot be told apart: those that name no intent.
+
     Raises:
-        EnvironmentBroke: when its database cannot be reached or a query fails.
+        EnvironmentBroke: when they cannot be reached or a query fails.
     """
     counts = {}
-    for table, rows in asyncio.run(_query_all(url, queries)).items():
+    for table, rows in query_books(system, endpoints, calls).items():
+        if only is not None and "intent" not in SCHEMAS[table].names:
+            continue
         try:
-            write_sealed(folder, table, from_rows(table, rows))
+            counts[table] = _write(folder, table, _ours(rows, "intent", only))
         except (TableError, TypeError, ValueError) as error:
             raise EnvironmentBroke(f"books: the query of {table} does not fit: {error}") from error
-        counts[table] = len(rows)
     return counts
 
 
-async def _query_all(url: str, queries: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    try:
-        connection = await asyncpg.connect(url, timeout=5, command_timeout=60)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise EnvironmentBroke(f"books: cannot reach the service's database: {error}") from error
-    try:
-        # One snapshot: tables read a moment apart would disagree without anything being wrong.
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return {
-                table: list(_dicts(await _fetch(connection, table, sql)))
-                for table, sql in queries.items()
-            }
-    finally:
-        await connection.close()
+def query_books(
+    system: System, endpoints: Endpoints, calls: ServiceCalls
+) -> dict[str, list[dict[str, Any]]]:
+    """What each query of the system file gives, over wherever the service keeps its books.
+
+    Raises:
+        EnvironmentBroke: when they cannot be reached or a query fails.
+    """
+    if not system.books:
+        return {}
+    source = system.books_from
+    if source is not None and source.sqlite is not None:
+        return query_sqlite(_files(source.sqlite, endpoints), system.books)
+    if source is not None and source.request is not None:
+        try:
+            answer = calls.export(source.request, source.headers)
+        except ServiceCallFailed as error:
+            raise EnvironmentBroke(f"books: {error}") from error
+        return query_export(answer, system.books, source.columns)
+    if endpoints.books is None:
+        raise EnvironmentBroke(
+            "books: there is no database to read them from; say under books_from in the system "
+            "file where they are"
+        )
+    return query_database(endpoints.books, system.books)
 
 
-async def _fetch(connection: Any, table: str, sql: str) -> list[Any]:
-    try:
-        return list(await connection.fetch(sql))
-    except asyncpg.PostgresError as error:
-        raise EnvironmentBroke(f"books: the query of {table} fails: {error}") from error
+def _files(template: str, endpoints: Endpoints) -> list[Path]:
+    """The file of every instance; one file where all share it."""
+    if "{data}" not in template:
+        return [Path(template)]
+    if not endpoints.data:
+        raise EnvironmentBroke(
+            "books: the files of the instances cannot be reached here; let the service export its "
+            "books, and name the request under books_from in the system file"
+        )
+    return [Path(template.replace("{data}", str(data))) for data in endpoints.data.values()]
 
 
-def _dicts(records: list[Any]) -> Iterator[dict[str, Any]]:
-    return (dict(record) for record in records)
+def _ours(rows: Iterable[Row], column: str, only: str | None) -> Iterator[Row]:
+    return (row for row in rows if only is None or str(row.get(column)).startswith(only))
+
+
+def _write(folder: Path, table: str, rows: Iterable[Row]) -> int:
+    kept = from_rows(table, list(rows))
+    write_sealed(folder, table, kept)
+    return int(kept.num_rows)

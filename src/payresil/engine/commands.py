@@ -35,6 +35,8 @@ def run_scenarios(
     seed: int | None,
     backend: str,
     out: Path,
+    at: Path | None = None,
+    prometheus: str | None = None,
     junit_file: Path | None = None,
     summary_file: Path | None = None,
 ) -> int:
@@ -44,7 +46,9 @@ def run_scenarios(
     """
     files, left_out = scenario_files(paths)
     # Every file is read before the first one runs: a typing error must not cost a night.
-    plans = prepare_all(files, flaw=flaw, seed=seed, backend=backend, out=out)
+    plans = prepare_all(
+        files, flaw=flaw, seed=seed, backend=backend, out=out, at=at, prometheus=prometheus
+    )
     for target in filter(None, (junit_file, summary_file)):
         _make_room(target)
     for warning in left_out:
@@ -70,11 +74,15 @@ def _tell(ended: Ended) -> None:
 
 
 def _make_room(file: Path) -> None:
-    """Make the folder of a file that is written after the last run: it must not fail then."""
+    """Try the file that is written after the last run: what is wrong must show before the first."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        was_there = file.exists()
+        file.open("a").close()
+        if not was_there:
+            file.unlink()
     except OSError as error:
-        raise Refusal(f"{file} cannot be written: {error}") from error
+        raise Refusal(f"{file} cannot be written: {error}; name another file") from error
 
 
 def _leave(file: Path, made: Callable[[], str]) -> None:
@@ -143,10 +151,17 @@ def sql_run(folder: Path, query: str, form: str) -> int:
     return Exit.PASS
 
 
-def explain_scenario(path: Path, *, flaw: str | None, seed: int | None) -> int:
+def explain_scenario(
+    path: Path,
+    *,
+    flaw: str | None,
+    seed: int | None,
+    backend: str = "process",
+    at: Path | None = None,
+) -> int:
     """Print the plan of a scenario."""
-    plan = prepare(path, flaw=flaw, seed=seed)
-    say(explain(plan.scenario, plan.system, plan.topology))
+    plan = prepare(path, flaw=flaw, seed=seed, backend=backend, at=at, explaining=True)
+    say(explain(plan.scenario, plan.system, plan.topology, plan.warnings))
     return Exit.PASS
 
 

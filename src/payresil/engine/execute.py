@@ -8,17 +8,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from traceback import format_exc
+from typing import Any
 
-from payresil.core.protocols import Assembly, Environment, EnvironmentBroke, Launcher
+from payresil.backends.harness import NOTE, Harness
+from payresil.backends.leftovers import SCRATCH
+from payresil.core.protocols import Assembly, Environment, EnvironmentBroke, Launcher, Secrets
 from payresil.core.registry import backends, faults
 from payresil.core.tables import seal
 from payresil.engine.closing import close_books
 from payresil.engine.journal import Journal
 from payresil.engine.phases import Phases
 from payresil.engine.progress import Progress
+from payresil.engine.prometheus.watching import watched
 from payresil.engine.run_file import write_run_file
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.sampling import Sampler
@@ -57,12 +61,13 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             run=secrets.token_hex(4),
             system=plan.system,
             topology=plan.topology,
-            secrets=sow(),
+            secrets=_secrets(plan),
             seed=plan.scenario.seed,
             flaw=plan.scenario.system.flaw,
             work=work,
             logs=plan.folder / "logs",
             on_event=journal.write,
+            attached=plan.attached,
         )
         recording = _Recording(plan, assembly, journal, phases, progress, stop)
         try:
@@ -79,6 +84,14 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             _finish(recording)
 
 
+def _secrets(plan: RunPlan) -> Secrets:
+    """Of this run only, but for those of a system that runs already."""
+    given = plan.attached.secrets if plan.attached is not None else {}
+    names = ("api_token", "admin_token", "control_token")
+    ours: dict[str, Any] = {name: given[name] for name in names if name in given}
+    return replace(sow(), **ours)
+
+
 def _finish(recording: _Recording) -> None:
     if recording.stop():
         recording.journal.write("harness", "harness", "interrupted")
@@ -91,8 +104,9 @@ def _finish(recording: _Recording) -> None:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     """A folder that other users may pass through (the database runs as one) but not list."""
-    work = Path(tempfile.mkdtemp(prefix="payresil-"))
+    work = Path(tempfile.mkdtemp(prefix=SCRATCH))
     work.chmod(0o711)
+    (work / NOTE).write_text(str(Harness.this()), encoding="utf-8")
     try:
         yield work
     finally:
@@ -110,6 +124,9 @@ def _run(recording: _Recording, launcher: Launcher) -> None:
         environment: Environment = stack.enter_context(start(recording.assembly, launcher))
         stack.callback(phases.enter, "down")
         _check_capabilities(plan, environment)
+        stack.enter_context(
+            watched(plan, recording.assembly, environment, launcher, recording.journal)
+        )
         zero_ns = time.monotonic_ns() + int((_LEAD_S + float(plan.scenario.workload.warm_up)) * 1e9)
         phases.enter("warm-up")
         recording.journal.set_zero(zero_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from payresil.core import registry
@@ -28,13 +28,17 @@ _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7
 _PHASES = {"warm-up": ".", "steady": "-", "faulted": "#", "recovering": "~"}
 
 
-def explain(scenario: Scenario, system: System, topology: Topology) -> str:
+def explain(
+    scenario: Scenario, system: System, topology: Topology, notices: Sequence[str] = ()
+) -> str:
     """The whole experiment in readable text: workload, timeline, checks, warnings.
+
+    `notices` are warnings beside those of the scenario itself.
 
     Raises:
         InvalidScenario: when the scenario needs what the system does not have.
     """
-    warnings = lint(scenario, system, topology)
+    warnings = dict.fromkeys([*lint(scenario, system, topology), *notices])
     parts = [
         [scenario.name, f"  {scenario.claim}"],
         list(_setting(scenario, system, topology)),

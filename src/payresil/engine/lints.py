@@ -6,6 +6,7 @@ work on this system at all is an error.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import get_args
 
@@ -16,17 +17,24 @@ from payresil.core.scenario import FaultStep, Scenario
 from payresil.core.schema import Field, parameters_of
 from payresil.core.schemas import SCHEMAS
 from payresil.core.system import System
-from payresil.core.topology import Link, SelectorError, Topology
+from payresil.core.topology import Link, Node, SelectorError, Topology
 from payresil.core.values import Duration
 from payresil.engine.sample_size import too_few
 from payresil.engine.system_rules import OPERATIONS
+from payresil.faults.evidence import AFTERMATH, Seen, seen_over
 
 #: Less traffic than this after the last heal shows no recovery.
 MIN_RECOVERY = Duration(5.0)
 #: Less traffic than this before the first fault is no baseline.
 MIN_STEADY = Duration(3.0)
 
+#: A fault of a link or a node that is active for less than this apart from others shows nothing.
+MIN_ALONE = Duration(1.0)
+
 _DELAYS = ("latency", "delay")
+
+#: Where the harness itself stands for the customers: no node that could be held.
+_CUSTOMERS = "customers"
 
 #: What a system file may leave out and a check may have to know.
 _DESCRIBED = {
@@ -58,6 +66,8 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
         _no_time_out_notices,
         _no_recovery,
         _no_baseline,
+        _held_already,
+        _never_alone,
     )
     found = [words for rule in rules for words in rule(scenario, system, topology)]
     return (*found, *too_few(scenario))
@@ -116,6 +126,10 @@ def _selectors(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
             names = sorted({_short(str(one)) for one in found})
             words = f"a {kind} of this topology: {', '.join(names)}"
             yield Problem(Place.parse(step.where), shown(text), words, nearest(text, names))
+            continue
+        if kind == "node" and Node.parse(text).role == _CUSTOMERS:
+            words = "a node of the system under test; customers are the harness's own"
+            yield Problem(Place.parse(step.where), shown(text), words)
 
 
 def _short(name: str) -> str:
@@ -220,3 +234,55 @@ def _no_baseline(scenario: Scenario, system: System, topology: Topology) -> Warn
             f"{first.where}: {first.id} starts at {first.at}, so {', '.join(objectives)} have no "
             f"steady phase to compare with (at least {MIN_STEADY})"
         )
+
+
+def _held_already(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    """Of two faults that hold a node at one time, the later one finds it held."""
+    windows = scenario.windows()
+    nodes = [
+        (step, set(topology.select_nodes(text)))
+        for step, kind, text in _all_selectors(scenario)
+        if kind == "node"
+    ]
+    for (one, held), (two, wanted) in itertools.combinations(nodes, 2):
+        earlier, later = sorted((one, two), key=lambda step: step.at)
+        if one is not two and held & wanted and later.at < windows[earlier.id][1]:
+            names = ", ".join(str(node) for node in sorted(held & wanted))
+            yield (
+                f"{later.where}: {names} is held by {earlier.id} when {later.id} starts, so "
+                f"{later.id} may do nothing there"
+            )
+
+
+def _never_alone(scenario: Scenario, system: System, topology: Topology) -> Warnings:
+    """What a link or node fault did is told by the time in which nothing else disturbs it."""
+    selected = {step.id for step, _, _ in _all_selectors(scenario)}
+    for step in scenario.faults:
+        if step.id not in selected:
+            continue  # a rule of the PSP is told by the requests that it touched
+        seen = _seen(scenario, step)
+        alone_s = max(_longest_alone_s(scenario, step, each) for each in seen)
+        if alone_s < min(MIN_ALONE, step.duration):
+            yield (
+                f"{step.where}: {step.id} is active for {Duration(alone_s)} at a stretch apart "
+                f"from other faults and the {AFTERMATH} after them, too little to tell what it "
+                f"did (at least {MIN_ALONE})"
+            )
+
+
+def _longest_alone_s(scenario: Scenario, step: FaultStep, seen: Seen) -> float:
+    """The longest stretch in which a fault is active and no other one is felt."""
+    start_s, stop_s = (float(mark) for mark in scenario.windows()[step.id])
+    longest_s = 0.0
+    for other in sorted(scenario.faults, key=lambda each: each.at):
+        if other is step or seen not in _seen(scenario, other):
+            continue
+        longest_s = max(longest_s, min(float(other.at), stop_s) - start_s)
+        start_s = max(start_s, float(other.at) + float(other.duration) + float(AFTERMATH))
+    return round(max(longest_s, stop_s - start_s), 6)
+
+
+def _seen(scenario: Scenario, step: FaultStep) -> tuple[Seen, ...]:
+    return seen_over(
+        [text for each, kind, text in _all_selectors(scenario) if each is step and kind == "link"]
+    )

@@ -9,20 +9,30 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from payresil.backends.launcher import Supervisor
+from payresil.core.attachment import Attached
 from payresil.core.registry import UnknownMember, backends, imported_files, renderers
 from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.scenario import Scenario
+from payresil.core.system import System
+from payresil.engine.attach_file import load_attachment
+from payresil.engine.attached_rules import attached_topology, impossible, notices
 from payresil.engine.execute import execute
 from payresil.engine.judge import judge
 from payresil.engine.lints import lint
 from payresil.engine.progress import Progress
+from payresil.engine.prometheus.finding import missing_prometheus, refuse_address
 from payresil.engine.refusal import Refusal
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.scenario_file import InvalidScenario, dump_scenario, load_scenario
 from payresil.engine.scenario_folder import SCENARIO_FILE
 from payresil.engine.stopping import Stop, on_signals
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import (
+    check_start,
+    default_topology,
+    load_system,
+    missing_steps,
+)
 
 
 def prepare(
@@ -31,19 +41,39 @@ def prepare(
     flaw: str | None = None,
     seed: int | None = None,
     backend: str = "process",
+    at: Path | None = None,
+    prometheus: str | None = None,
     out: Path = Path("reports"),
+    explaining: bool = False,
 ) -> RunPlan:
     """Load a scenario and resolve everything it names.
+
+    `at` is the attach file of a system that runs already, `prometheus` the address of a Prometheus
+    that watches it. Faults that cannot be brought about there
+    are refused, or only warned of where the plan is for `explaining`.
 
     Raises:
         Refusal: with every problem of the file, each with its place.
     """
+    if prometheus is not None:
+        refuse_address(prometheus)
     try:
         backends.get(backend)
         scenario = load_scenario(path, flaw=flaw, seed=seed)
         system = load_system(scenario.system.name)
-        topology = default_topology(system)
-        warnings = lint(scenario, system, topology)
+        check_start(scenario.system.name, system, backend)
+        attached = _attached(at, backend, scenario, system)
+        topology = attached_topology(attached.file) if attached else default_topology(system)
+        cannot = impossible(scenario, attached.file) if attached else ()
+        if cannot and not explaining:
+            raise InvalidScenario(cannot)
+        warnings = [
+            *lint(scenario, system, topology),
+            *missing_steps(system),
+            *missing_prometheus(scenario, prometheus, attached),
+        ]
+        if attached:
+            warnings += [*notices(scenario, attached.file), *(f"cannot: {each}" for each in cannot)]
     except (InvalidScenario, UnknownMember) as error:
         raise Refusal(str(error)) from error
     return RunPlan(
@@ -55,7 +85,20 @@ def prepare(
         source=_from_here(path),
         warnings=tuple(warnings),
         imports=tuple(map(_from_here, imported_files())),
+        at=None if at is None else _from_here(at),
+        attached=attached,
+        prometheus=prometheus,
     )
+
+
+def _attached(at: Path | None, backend: str, scenario: Scenario, system: System) -> Attached | None:
+    if (at is None) == (backend == "attach"):
+        raise Refusal("--backend attach and --at FILE belong together: FILE says where it is")
+    if at is None:
+        return None
+    if scenario.system.flaw is not None:
+        raise Refusal("a system that runs already cannot be started with a flaw")
+    return load_attachment(at, system)
 
 
 def renewed(plan: RunPlan) -> RunPlan:

@@ -54,6 +54,8 @@ def write_run_file(
         "system": plan.system.name,
         "flaw": assembly.flaw,
         "backend": plan.backend,
+        "at": None if plan.at is None else str(plan.at),
+        "prometheus": plan.prometheus,
         "schema_version": SCHEMA_VERSION,
         "zero_mono_ns": journal.zero_ns,
         "zero_wall_us": journal.zero_wall_us,
@@ -66,8 +68,10 @@ def write_run_file(
         "imports": [str(path) for path in plan.imports],
         "signals": plain(plan.system.signals),
         "logs": plain(plan.system.logs),
+        "webhook_events": list(plan.system.webhook_events) if plan.system.webhook_path else [],
+        "pending": list(plan.system.api.pending),
         "has_reconcile_job": plan.system.reconcile is not None,
-        "canaries": fingerprint(assembly.secrets),
+        "canaries": fingerprint(assembly.secrets, _sown(plan)),
     }
     if sealed:
         content["tables"] = row_counts(plan.folder)
@@ -78,6 +82,17 @@ def write_run_file(
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=2) + "\n")
     draft.rename(path)
+
+
+def _sown(plan: RunPlan) -> tuple[str, ...] | None:
+    """Which secrets can be looked for in what the run leaves; None: all of them.
+
+    The tokens of a system that runs already are not ours to write down, not even in part.
+    """
+    if plan.attached is None:
+        return None
+    bodies = repr([operation.body for operation in plan.system.api.operations.values()])
+    return ("card_number",) if "{card_number}" in bodies else ()
 
 
 def _versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from payresil.core.attachment import Attached
 from payresil.core.scenario import Scenario
 from payresil.core.system import System
 from payresil.core.topology import Topology
@@ -22,3 +23,6 @@ class RunPlan:
     source: Path  # the scenario file, as the user named it
     warnings: tuple[str, ...] = ()
     imports: tuple[Path, ...] = ()  # files of the user, for the processes that need them
+    at: Path | None = None  # the attach file, as the user named it
+    attached: Attached | None = None  # what it says
+    prometheus: str | None = None  # the address of one that watches the system, if it was named

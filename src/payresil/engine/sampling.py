@@ -58,12 +58,13 @@ class Sampler:
 
 def _rows(at_ns: int, node: str, text: str) -> list[tuple[int, str, str, str, float]]:
     return [
-        (at_ns, node, sample.name, _labels(sample.labels), sample.value)
+        (at_ns, node, sample.name, label_text(sample.labels), sample.value)
         for family in text_string_to_metric_families(text)
         for sample in family.samples
         if not sample.name.endswith(("_bucket", "_created"))
     ]
 
 
-def _labels(labels: Mapping[str, str]) -> str:
+def label_text(labels: Mapping[str, str]) -> str:
+    """Labels as the tables hold them: sorted, ``k="v",k2="v2"``."""
     return ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))

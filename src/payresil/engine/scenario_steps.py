@@ -13,6 +13,7 @@ from payresil.core.scalars import SchemaError
 from payresil.core.scenario import CheckStep, FaultStep
 from payresil.core.schema import Field, parameters_of, read_fields, read_partly
 from payresil.core.values import Duration
+from payresil.engine.scenario_rules import place_of
 
 _WHEN = (Field("at", Duration), Field("duration", Duration))
 _STEP = "a fault such as {at: 10s, duration: 5s, <fault>: {<parameters>}}"
@@ -111,8 +112,14 @@ def _check(node: Node, problems: list[Problem]) -> CheckStep | None:
 
 def _parameters(member: Member, entry: Entry, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        return read_fields(entry.value, parameters_of(member.call), problems)
+        values = read_fields(entry.value, parameters_of(member.call), problems)
     except SchemaError as error:
         read = f"{member.name}, which is wrongly written"
         problems.append(Problem(entry.where, read, f"parameters that YAML can express ({error})"))
         return None
+    bounds = member.traits.get("bounds")
+    if values is not None and bounds is not None:
+        for name, words in bounds(values):
+            read = shown(str(values[name]))
+            problems.append(Problem(place_of(entry.value, name), read, words))
+    return values

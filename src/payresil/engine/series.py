@@ -127,6 +127,8 @@ def prepare_all(
     seed: int | None,
     backend: str,
     out: Path,
+    at: Path | None = None,
+    prometheus: str | None = None,
 ) -> list[RunPlan]:
     """Read every file and resolve what it names.
 
@@ -138,7 +140,17 @@ def prepare_all(
     refused: list[str] = []
     for file in files:
         try:
-            plans.append(prepare(file, flaw=flaw, seed=seed, backend=backend, out=out))
+            plans.append(
+                prepare(
+                    file,
+                    flaw=flaw,
+                    seed=seed,
+                    backend=backend,
+                    at=at,
+                    prometheus=prometheus,
+                    out=out,
+                )
+            )
         except Refusal as refusal:
             refused.append(str(refusal))
     first: dict[str, Path] = {}

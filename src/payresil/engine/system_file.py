@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import payresil.systems
 from payresil.core.document import MapNode, read_document
@@ -16,9 +18,13 @@ from payresil.core.schema import fields_of, read_fields
 from payresil.core.system import System
 from payresil.core.topology import Link, Topology
 from payresil.core.topology import Node as TopologyNode
+from payresil.engine.places import Places
 from payresil.engine.system_rules import check_system
 
 _LIST_TIMEOUT_S = 20.0
+
+#: Forms of a start that a backend cannot make use of. A compose project is attached to.
+_CANNOT_START = {"process": ("image", "compose"), "docker": ("compose",)}
 
 
 def system_names() -> list[str]:
@@ -66,25 +72,56 @@ def load_system(name: str | Path) -> System:
     return system
 
 
+def check_start(name: str, system: System, backend: str) -> None:
+    """Whether a backend can start the system in the way its file says.
+
+    Raises:
+        InvalidScenario: with the place in the file where it cannot.
+    """
+    form = system.service.form
+    if form not in _CANNOT_START.get(backend, ()):
+        return
+    problems: list[Problem] = []
+    path = system_path(name)
+    document = None if path is None else read_document(path, problems)
+    if document is not None:
+        words = f"another way to start it, or another backend than {backend}"
+        where = Places(document).key("service", form)
+        problems.append(Problem(where, f"{form}, which the backend {backend} cannot start", words))
+    raise InvalidScenario(problems)
+
+
 def _read(document: MapNode, problems: list[Problem]) -> System | None:
     values = read_fields(document, fields_of(System), problems)
     if values is None:
         return None
     system = System(**values)
     problems.extend(check_system(system, document))
-    return system
+    return _located(system, Path(document.where.file).resolve().parent)
+
+
+def _located(system: System, beside: Path) -> System:
+    """The system with its paths, which its file gives relative to itself, made absolute."""
+    service = system.service
+    paths: dict[str, Any] = {
+        name: str(beside / path)
+        for name, path in (("folder", service.folder), ("compose", service.compose))
+        if path is not None
+    }
+    alerts = None if system.alerts is None else str(beside / system.alerts)
+    return replace(system, service=replace(service, **paths), alerts=alerts)
 
 
 def list_flaws(system: System) -> dict[str, str]:
     """The known flaws that the system can be started with: name → what it does wrong.
 
-    Runs the command that the system file gives for it.
+    Runs the command that the system file gives for it, where it does not list them itself.
 
     Raises:
         InvalidScenario: when the command fails or prints something else.
     """
     if not system.service.list_flaws:
-        return {}
+        return {name: flaw.does for name, flaw in system.service.flaws.items()}
     command = [part.replace("{python}", sys.executable) for part in system.service.list_flaws]
     try:
         done = subprocess.run(
@@ -110,17 +147,36 @@ def _last_line(output: bytes) -> str:
     return lines[-1] if lines else "it failed without a word"
 
 
+def missing_steps(system: System) -> tuple[str, ...]:
+    """What a run cannot do with this system after the last customer, in words for its report."""
+    words = []
+    if system.settle is None:
+        words.append(
+            f"{system.name} does not say when it is settled: the harness waits until the PSP has "
+            "nothing pending, for a while, and takes that for settled"
+        )
+    if system.reconcile is None:
+        words.append(
+            f"{system.name} has no reconciliation of its own: the harness only compares the books"
+        )
+    return tuple(words)
+
+
 def default_topology(system: System) -> Topology:
     """One region: customers → router → balancer → service instances → database and PSP.
 
-    The PSP sends its webhooks through the router, as the customers do.
+    The PSP sends its webhooks through the router, as the customers do. A system that needs no
+    database has no node for one.
     """
+    has_database = system.needs.database != "none"
     numbers = range(1, system.service.instances + 1)
     services = [f"a/service.{n}" for n in numbers]
-    nodes = ["customers", "router", "a/lb", *services, "a/db", "psp"]
+    nodes = ["customers", "router", "a/lb", *services, *(["a/db"] if has_database else []), "psp"]
     links = ["customers->router", "router->a/lb", "psp->router"]
     for service in services:
-        links += [f"a/lb->{service}", f"{service}->a/db", f"{service}->psp"]
+        links += [f"a/lb->{service}", f"{service}->psp"]
+        if has_database:
+            links.append(f"{service}->a/db")
     return Topology(
         tuple(TopologyNode.parse(name) for name in nodes),
         tuple(Link.parse(name) for name in links),

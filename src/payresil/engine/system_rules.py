@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from payresil.core.document import MapNode, Node
+from payresil.core.document import MapNode
 from payresil.core.problems import Place, Problem, nearest, shown
 from payresil.core.schemas import SCHEMAS
-from payresil.core.system import System
+from payresil.core.system import ServiceStart, System
+from payresil.engine.places import Places
 
 #: What the backend fills in where it starts an instance.
 START_PLACEHOLDERS = (
@@ -26,13 +28,16 @@ START_PLACEHOLDERS = (
     "admin_token",
     "node",
     "region",
+    "data",
 )
 #: What traffic fills in where it makes a request.
 REQUEST_PLACEHOLDERS = (
     "intent",
     "payment",
     "amount_minor",
+    "amount_decimal",
     "currency",
+    "currency_upper",
     "capture",
     "card_number",
     "card_exp_month",
@@ -47,6 +52,9 @@ OPERATIONS = ("create", "read", "find", "refund", "capture", "cancel")
 STATES = ("processing", "succeeded", "declined", "authorized", "canceled", "failed")
 MAX_INSTANCES = 64
 
+#: Keys that make sense with one form of a start only.
+_BELONGS = {"folder": "command", "port": "image", "service": "compose"}
+
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S*\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
@@ -56,7 +64,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 
 def check_system(system: System, document: MapNode) -> Iterator[Problem]:
     """Everything in which a well-typed system file still cannot be right."""
-    at = _Places(document)
+    at = Places(document)
     if not _NAME.match(system.name):
         yield Problem(at("name"), shown(system.name), "lower-case letters, digits and dashes")
     if not system.reference_field:
@@ -64,55 +72,79 @@ def check_system(system: System, document: MapNode) -> Iterator[Problem]:
     yield from _service(system, at)
     yield from _api(system, at)
     yield from _jobs(system, at)
-    tables = [name for name in SCHEMAS if name.startswith("books_")]
-    yield from _names(system.books, tables, at, "books")
+    yield from _books(system, at)
+    yield from _undo(system, at)
     yield from _signals(system, at)
     yield from _logs(system, at)
+    yield from _alerts(system, at)
 
 
-class _Places:
-    """Where something stands in the file, by its path of keys."""
-
-    def __init__(self, document: MapNode) -> None:
-        self._document = document
-
-    def __call__(self, *keys: str) -> Place:
-        """Where the value begins; for one that was left out, the last key there is."""
-        return self._find(keys)[1]
-
-    def key(self, *keys: str) -> Place:
-        """Where the key itself stands."""
-        return self._find(keys)[0]
-
-    def _find(self, keys: Iterable[str]) -> tuple[Place, Place]:
-        node: Node = self._document
-        place = node.where
-        for key in keys:
-            entry = node.get(key) if isinstance(node, MapNode) else None
-            if entry is None:
-                return place, place
-            node, place = entry.value, entry.where
-        return place, node.where
-
-
-def _service(system: System, at: _Places) -> Iterator[Problem]:
+def _service(system: System, at: Places) -> Iterator[Problem]:
     service = system.service
-    if not service.command:
-        yield Problem(at("service", "command"), "an empty list", "a command")
+    yield from _start(service, at)
     if not 1 <= service.instances <= MAX_INSTANCES:
         where = at("service", "instances")
         yield Problem(where, str(service.instances), f"1 to {MAX_INSTANCES} instances")
     for name, path in (("ready", service.ready), ("metrics", service.metrics)):
         yield from _path(path, at("service", name))
     yield from _path(system.webhook_path, at("webhook_path"))
-    yield from _placeholders(service.command, START_PLACEHOLDERS, at("service", "command"))
+    known = tuple(name for name in START_PLACEHOLDERS if _is_given(name, system))
+    yield from _placeholders(service.command, known, at("service", "command"))
     for name, text in service.environment.items():
-        where = at("service", "environment", name)
-        yield from _placeholders(text, START_PLACEHOLDERS, where)
+        yield from _placeholders(text, known, at("service", "environment", name))
+    for flaw, changes in service.flaws.items():
+        if not _NAME.match(flaw):
+            where = at.key("service", "flaws", flaw)
+            yield Problem(where, shown(flaw), "lower-case letters, digits and dashes")
+        for name, text in changes.environment.items():
+            where = at("service", "flaws", flaw, "environment", name)
+            yield from _placeholders(text, known, where)
     yield from _placeholders(service.list_flaws, ("python",), at("service", "list_flaws"))
 
 
-def _api(system: System, at: _Places) -> Iterator[Problem]:
+def _is_given(placeholder: str, system: System) -> bool:
+    return placeholder != "database_url" or system.needs.database != "none"
+
+
+def _start(service: ServiceStart, at: Places) -> Iterator[Problem]:
+    """One form of a start, with what belongs to it and nothing that belongs to another.
+
+    A command beside an image is what that image is told.
+    """
+    if not (service.command or service.image or service.compose):
+        words = "a command, an image, or a compose file with its service"
+        yield Problem(at("service", "command"), "no way to start it", words)
+        return
+    for other in ("command", "image"):
+        if service.compose and getattr(service, other):
+            words = "one way to start it, and there is compose already"
+            yield Problem(at.key("service", other), f"the key {other}", words)
+    for key, form in _BELONGS.items():
+        if getattr(service, key) is not None and form != service.form:
+            words = f"{key} only together with {form}"
+            yield Problem(at.key("service", key), f"the key {key}", words)
+    if service.image and service.port is None:
+        yield Problem(at("service", "image"), "no port", "port, where it listens in its container")
+    if service.port is not None and not 1 <= service.port <= 65535:
+        yield Problem(at("service", "port"), str(service.port), "a port, 1 to 65535")
+    if service.compose and not service.service:
+        yield Problem(at("service", "compose"), "no service", "service, its name in that file")
+    for key in ("folder", "compose"):
+        path = getattr(service, key)
+        if path is not None and not _is_there(at("service", key), path, folder=key == "folder"):
+            words = f"a {'folder' if key == 'folder' else 'file'}, seen from this file"
+            yield Problem(at("service", key), shown(path), words)
+    if service.flaws and (service.flaw_variable or service.list_flaws):
+        words = "flaws here, or flaw_variable and list_flaws, not both"
+        yield Problem(at.key("service", "flaws"), "the key flaws", words)
+
+
+def _is_there(where: Place, path: str, *, folder: bool) -> bool:
+    found = Path(where.file).parent / path
+    return found.is_dir() if folder else found.is_file()
+
+
+def _api(system: System, at: Places) -> Iterator[Problem]:
     api = system.api
     yield from _names(api.operations, OPERATIONS, at, "api", "operations")
     meant = {nearest(name, OPERATIONS) for name in api.operations if name not in OPERATIONS}
@@ -124,6 +156,9 @@ def _api(system: System, at: _Places) -> Iterator[Problem]:
         path = ("api", "operations", name)
         yield from _request(operation.request, REQUEST_PLACEHOLDERS, at(*path, "request"))
         yield from _placeholders(operation.body, REQUEST_PLACEHOLDERS, at(*path, "body"))
+        if operation.follow is not None and name != "create":
+            words = "follow under create only: it is a payment that is looked at again"
+            yield Problem(at.key(*path, "follow"), "the key follow", words)
     yield from _placeholders(api.headers, REQUEST_PLACEHOLDERS, at("api", "headers"))
     for word, state in api.final.items():
         if state not in STATES:
@@ -137,16 +172,53 @@ def _api(system: System, at: _Places) -> Iterator[Problem]:
             yield Problem(at("api", "certain"), str(status), "HTTP statuses")
 
 
-def _jobs(system: System, at: _Places) -> Iterator[Problem]:
+def _jobs(system: System, at: Places) -> Iterator[Problem]:
     for name, job in (("settle", system.settle), ("reconcile", system.reconcile)):
         if job is not None:
             yield from _request(job.request, (), at(name, "request"))
             yield from _placeholders(job.headers, ADMIN_PLACEHOLDERS, at(name, "headers"))
+    remedied = None if system.reconcile is None else system.reconcile.remedied
+    if remedied == "":
+        yield Problem(at("reconcile", "remedied"), "nothing", "the counter of what it changed")
     if system.settle is not None and not system.settle.zero:
         yield Problem(at("settle"), "no counters", "zero, the counters to wait for")
 
 
-def _signals(system: System, at: _Places) -> Iterator[Problem]:
+def _books(system: System, at: Places) -> Iterator[Problem]:
+    tables = [name for name in SCHEMAS if name.startswith("books_")]
+    yield from _names(system.books, tables, at, "books")
+    source = system.books_from
+    if source is None:
+        if system.books and system.needs.database == "none":
+            words = "books_from, where they are read: the system has no database"
+            yield Problem(at.key("books"), "nowhere to read them", words)
+        return
+    if (source.sqlite is None) == (source.request is None):
+        yield Problem(at("books_from"), "not one source", "either sqlite or request")
+    for key in ("headers", "columns"):
+        if getattr(source, key) and source.request is None:
+            where = at.key("books_from", key)
+            yield Problem(where, f"the key {key}", f"{key} only together with request")
+    if source.sqlite is not None:
+        yield from _placeholders(source.sqlite, ("data",), at("books_from", "sqlite"))
+    if source.request is not None:
+        yield from _request(source.request, (), at("books_from", "request"))
+        yield from _placeholders(source.headers, ADMIN_PLACEHOLDERS, at("books_from", "headers"))
+
+
+def _undo(system: System, at: Places) -> Iterator[Problem]:
+    for state, operation in system.undo.items():
+        if state not in STATES:
+            where, words = at.key("undo", state), f"one of {', '.join(STATES)}"
+            yield Problem(where, f"the key {shown(state)}", words, nearest(state, STATES))
+        if operation not in ("refund", "cancel"):
+            yield Problem(at("undo", state), shown(operation), "refund or cancel")
+        elif operation not in system.api.operations:
+            words = f"an operation that api.operations describes; {operation} is not there"
+            yield Problem(at("undo", state), shown(operation), words)
+
+
+def _signals(system: System, at: Places) -> Iterator[Problem]:
     signals = system.signals
     if signals is None:
         return
@@ -165,7 +237,13 @@ def _signals(system: System, at: _Places) -> Iterator[Problem]:
             yield Problem(at("signals", "where", label), "an empty list", "the values that count")
 
 
-def _logs(system: System, at: _Places) -> Iterator[Problem]:
+def _alerts(system: System, at: Places) -> Iterator[Problem]:
+    path = system.alerts
+    if path is not None and not _is_there(at("alerts"), path, folder=False):
+        yield Problem(at("alerts"), shown(path), "a file of alert rules, seen from this file")
+
+
+def _logs(system: System, at: Places) -> Iterator[Problem]:
     seen: set[str] = set()
     for each in fields(system.logs) if system.logs is not None else ():
         name = getattr(system.logs, each.name)
@@ -186,9 +264,7 @@ def _path(path: str | None, where: Place) -> Iterator[Problem]:
         yield Problem(where, shown(path), "a path such as /readyz")
 
 
-def _names(
-    found: Iterable[str], known: Iterable[str], at: _Places, *path: str
-) -> Iterator[Problem]:
+def _names(found: Iterable[str], known: Iterable[str], at: Places, *path: str) -> Iterator[Problem]:
     names = list(known)
     for name in found:
         if name not in names:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from payresil.core.tables import read_folder
 from payresil.core.traffic import TrafficSpec
 from payresil.core.values import Duration
 from payresil.engine.run_plan import RunPlan
-from payresil.workloads.audit import audit
+from payresil.workloads.audit import TRIES, audit
+from payresil.workloads.undoing import Taking, undo
 
 _READY_S = 30.0
 _END_S = 5.0  # beyond the patience of the last customer
@@ -71,6 +72,7 @@ class Traffic:
 
     def _spec(self, plan: RunPlan, endpoints: Endpoints, zero_ns: int) -> TrafficSpec:
         secrets = self._assembly.secrets
+        budget = None if plan.attached is None else plan.attached.file.budget
         return TrafficSpec(
             run=self._assembly.run,
             zero_mono_ns=zero_ns,
@@ -82,9 +84,11 @@ class Traffic:
             api_token=secrets.api_token,
             card_numbers=secrets.card_numbers,
             card_cvc=secrets.card_cvc,
-            ca_file=str(endpoints.ca_file),
+            ca_file=None if endpoints.ca_file is None else str(endpoints.ca_file),
             probe_timeout=_probe_timeout(plan),
             imports=tuple(str(path) for path in plan.imports),
+            limit=None if budget is None else budget.of_customers,
+            probe_limit=None if budget is None else budget.of_probes,
         )
 
     def _give(self, name: str, orders: bytes) -> None:
@@ -155,9 +159,22 @@ class Traffic:
             str(row[0])
             for row in run.rows("select intent from intents where outcome = 'unknown' order by n")
         ]
+        if plan.attached is not None:
+            unknown = unknown[: plan.attached.file.budget.of_audit // TRIES]
         spec = replace(self._spec(plan, endpoints, zero_ns), base_url=endpoints.admin)
         audit(spec, unknown)
         return len(unknown)
+
+    def sent(self) -> int:
+        """How many requests customers have sent."""
+        sent = Run(read_folder(self._folder), {}).one(
+            "select count(*) from attempts where source = 'load'"
+        )
+        return int(sent)
+
+    def undo(self, plan: RunPlan, endpoints: Endpoints, takings: list[Taking]) -> Mapping[str, str]:
+        """Take payments back; payment → what the service answered."""
+        return undo(self._spec(plan, endpoints, 0), takings)
 
 
 def _probe_timeout(plan: RunPlan) -> Duration:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from payresil.core.protocols import Environment, Toxic, Window
 from payresil.core.registry import fault
@@ -19,7 +20,16 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return failed_or_slow(run, window)
 
 
-@fault(evidence=_evidence, needs=("links",))
+def _bounds(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if _kilobytes(given["per_second"]) < 1:
+        yield "per_second", "1KB at least; a partition lets nothing by"
+
+
+def _kilobytes(size: Size) -> int:
+    return round(float(size) / 1000)
+
+
+@fault(evidence=_evidence, needs=("links",), bounds=_bounds)
 @contextmanager
 def bandwidth(
     environment: Environment,
@@ -32,9 +42,7 @@ def bandwidth(
     Every connection has `per_second` to itself, in each direction; at least 1KB, and to the whole
     KB. Open connections are slowed at once; what waits when the fault heals is sent at once.
     """
-    kilobytes = round(float(per_second) / 1000)
-    if kilobytes < 1:
-        raise ValueError(f"per_second: {per_second} is less than 1KB; a partition lets nothing by")
-    toxics = [Toxic("bandwidth", stream, {"rate": kilobytes}) for stream in streams(direction)]
+    rate = {"rate": _kilobytes(per_second)}
+    toxics = [Toxic("bandwidth", stream, rate) for stream in streams(direction)]
     with environment.links.apply(link, toxics):
         yield

@@ -3,6 +3,10 @@
 What was seen while a fault was active is held against the steady phase. Attempts of customers and
 prober count; health checks and the harness's own audit do not. Over the links of webhooks, which
 customers do not wait for, the PSP's deliveries count instead.
+
+A fault is shown by its own effect: what was under way while another one was active, or shortly
+after that had healed, shows nothing. Only faults of deliveries and faults of attempts do not
+disturb each other, for what they did is in tables of their own.
 """
 
 from __future__ import annotations
@@ -26,12 +30,17 @@ _SLOWER_NS = 100_000_000
 #: The end of a window that never ended.
 _NEVER_NS = 2**62
 
-#: What was under way while the fault was active, and what ended before any fault.
+#: For so long after it has healed a fault is still felt: what waited is tried again.
+AFTERMATH = Duration(2.0)
+
+#: What was under way while the fault was active, at all and in the time of no other fault, and what
+#: ended before any fault.
 _PHASES = """
 with seen as ({seen}),
      first_fault as (select min(start_ns) as at_ns from fault_windows),
      steady as (select * from seen, first_fault where sent_ns >= 0 and done_ns <= at_ns),
-     during as (select * from seen where done_ns >= $start and sent_ns <= $stop)
+     meanwhile as (select * from seen where done_ns >= $start and sent_ns <= $stop),
+     during as (select * from meanwhile where {apart})
 """
 
 
@@ -113,6 +122,18 @@ def end_of(window: Window) -> int:
     return window.end_ns if window.end_ns is not None else _NEVER_NS
 
 
+def seen_over(links: str | Sequence[str] | None) -> tuple[Seen, ...]:
+    """What passes these links, of which there may be several of both kinds.
+
+    A fault of no link, as of a node or of the PSP, is seen in attempts.
+    """
+    selectors = [links] if isinstance(links, str) else links or []
+    of_webhooks = {Link.parse(selector).source.role == "psp" for selector in selectors}
+    if of_webhooks == {True, False}:
+        return ATTEMPTS, DELIVERIES
+    return (DELIVERIES,) if of_webhooks == {True} else (ATTEMPTS,)
+
+
 def failed_or_slow(run: Run, window: Window) -> Iterator[Result]:
     """What failed or took longer than is usual, or was answered by others.
 
@@ -124,7 +145,7 @@ def failed_or_slow(run: Run, window: Window) -> Iterator[Result]:
         condition = f"failed or took_ns > {int(2 * slow_ns) + _SLOWER_NS}"
         noticed = _compare(run, window, seen, condition)
         yield from _measures(noticed, f"{seen.name}_failed_or_slow")
-        doubts.append(_doubt(window, seen, noticed, "failed or were slow"))
+        doubts.append(_doubt(run, window, seen, noticed, "failed or were slow"))
     answered = _answered_by_target(run, window)
     if answered is not None:
         yield from _measures(answered, "attempts_answered_by_target")
@@ -133,26 +154,47 @@ def failed_or_slow(run: Run, window: Window) -> Iterator[Result]:
 
 
 def delayed(run: Run, window: Window, delay_ns: int) -> Iterator[Result]:
-    """What took `delay_ns` longer than is usual; doubted if as much did before."""
+    """What took `delay_ns` longer than the quick ones of before; doubted if as much did before.
+
+    The quick ones, a tenth of all: what was delayed would else have been quick as often as not.
+    """
     doubts = []
     for seen in _seen(run, window):
-        usual_ns = _ask(run, window, seen, "coalesce(median(took_ns), 0)", "steady")
-        noticed = _compare(run, window, seen, f"took_ns >= {int(usual_ns) + delay_ns}")
+        quick_ns = _ask(run, window, seen, "coalesce(quantile_cont(took_ns, 0.1), 0)", "steady")
+        noticed = _compare(run, window, seen, f"took_ns >= {int(quick_ns) + delay_ns}")
         yield from _measures(noticed, f"{seen.name}_delayed")
-        yield Measure(f"{seen.name}_usual_duration", usual_ns / 1e9, "s")
-        words = f"took {delay_ns / 1e6:g} ms longer than usual"
-        doubts.append(_doubt(window, seen, noticed, words))
+        yield Measure(f"{seen.name}_quick_duration", quick_ns / 1e9, "s")
+        words = f"took {delay_ns / 1e6:g} ms longer than the quick ones of before"
+        doubts.append(_doubt(run, window, seen, noticed, words))
     yield from _unless_any_bit(doubts)
 
 
 def _seen(run: Run, window: Window) -> tuple[Seen, ...]:
-    """What passes the links of the fault, of which there may be several of both kinds."""
-    links = parameters(run, window).get("link") or []
-    selectors = [links] if isinstance(links, str) else links
-    of_webhooks = {Link.parse(selector).source.role == "psp" for selector in selectors}
-    if of_webhooks == {True, False}:
-        return ATTEMPTS, DELIVERIES
-    return (DELIVERIES,) if of_webhooks == {True} else (ATTEMPTS,)
+    return seen_over(parameters(run, window).get("link"))
+
+
+def _others(run: Run, window: Window, seen: Seen) -> dict[str, tuple[int, int]]:
+    """When other faults were felt by what is seen, by their names."""
+    rows = run.rows(
+        "select f.fault, f.start_ns, f.healed_ns, e.detail from fault_windows f "
+        "join events e on e.kind = 'fault' and e.what = 'inject' and e.name = f.fault "
+        "where f.fault <> ? order by f.start_ns, f.fault",
+        [window.fault],
+    )
+    return {
+        fault: (start_ns, _NEVER_NS if healed_ns is None else healed_ns + AFTERMATH.ns)
+        for fault, start_ns, healed_ns, detail in rows
+        if seen in seen_over(detail_of(detail).get("link"))
+    }
+
+
+def _overlapping(run: Run, window: Window, seen: Seen) -> list[str]:
+    """The other faults that were felt while this one was active."""
+    return [
+        fault
+        for fault, (start_ns, stop_ns) in _others(run, window, seen).items()
+        if start_ns <= end_of(window) and stop_ns >= window.start_ns
+    ]
 
 
 def _unless_any_bit(doubts: Sequence[Doubt | None]) -> Iterator[Doubt]:
@@ -169,8 +211,14 @@ def _measures(compared: Comparison, name: str) -> Iterator[Measure]:
     yield Measure(f"{name}_steady", compared.steady.hit)
 
 
-def _doubt(window: Window, seen: Seen, compared: Comparison, words: str) -> Doubt | None:
+def _doubt(run: Run, window: Window, seen: Seen, compared: Comparison, words: str) -> Doubt | None:
     during, steady = compared.during, compared.steady
+    others = _overlapping(run, window, seen)
+    if during.of == 0 and others and _ask(run, window, seen, "count(*)", "meanwhile"):
+        return Doubt(
+            f"{window.fault} cannot be told from {', '.join(others)}: whatever was tried while it "
+            f"was active was under way in their time too, or within {AFTERMATH} after it"
+        )
     if during.of == 0:
         return Doubt(f"{seen.nothing} while {window.fault} was active")
     if steady.of == 0:
@@ -180,7 +228,8 @@ def _doubt(window: Window, seen: Seen, compared: Comparison, words: str) -> Doub
     if not compared.more:
         return Doubt(
             f"{window.fault} left no trace: {during.hit} of {during.of} {seen.name} {words} while "
-            f"it was active, {steady.hit} of {steady.of} in the steady phase"
+            f"it {'alone ' if others else ''}was active, {steady.hit} of {steady.of} in the steady "
+            "phase"
         )
     return None
 
@@ -227,8 +276,10 @@ def _ask(run: Run, window: Window, seen: Seen, select: str, phase: str) -> Any:
 
 
 def _row(run: Run, window: Window, seen: Seen, select: str, phase: str) -> tuple[Any, ...]:
+    spans = _others(run, window, seen).values()
+    apart = " and ".join(f"not (done_ns >= {start} and sent_ns <= {stop})" for start, stop in spans)
     row = run.sql.execute(
-        f"{_PHASES.format(seen=seen.rows)} select {select} from {phase}",
+        f"{_PHASES.format(seen=seen.rows, apart=apart or 'true')} select {select} from {phase}",
         {"start": window.start_ns, "stop": end_of(window)},
     ).fetchone()
     return row or (None,)

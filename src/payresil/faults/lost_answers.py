@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from payresil.core.protocols import Environment, Toxic, Window
 from payresil.core.registry import fault
@@ -19,7 +19,12 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return failed_or_slow(run, window)
 
 
-@fault(evidence=_evidence, needs=("links",))
+def _bounds(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if given["let_by"] and given["how"] == "reset":
+        yield "let_by", "how: close beside it, since a reset ends the first answer"
+
+
+@fault(evidence=_evidence, needs=("links",), bounds=_bounds)
 @contextmanager
 def lost_answers(
     environment: Environment,
@@ -38,10 +43,6 @@ def lost_answers(
     served as well, `close` each connection only once it has received `let_by`: 2KB are about a
     handshake and an answer or two.
     """
-    if let_by and how == "reset":
-        raise ValueError(
-            f"let_by: {let_by} with how: reset, which ends the first answer; use close"
-        )
     toxic = (
         Toxic("reset_peer", "downstream", {"timeout": 0})
         if how == "reset"

@@ -12,42 +12,39 @@ from payresil.faults.evidence import end_of, failed_or_slow, parameters
 
 
 def nodes_held(run: Run, window: Window, begins: str, ends: str) -> Iterator[Result]:
-    """Nodes of the fault's selector that were down, or paused, while it was active.
+    """Nodes of the fault's selector that it brought down, or paused: those it found so are not its.
 
     That alone is no bite: a stop so short that nobody noticed puts nothing to the test. Customers
-    must have noticed, or others must have answered for the node, or it must not have answered the
-    harness when that asked for its metrics.
+    must have noticed, or others must have answered for the node. How often it did not answer the
+    harness when that asked for its metrics is counted, and shows nothing by itself.
     """
     held = _held(run, window, begins, ends)
     yield Measure(f"nodes_{begins}", len(held))
     if not held:
         yield Doubt(f"no node was {begins} by {window.fault}")
-    silent = _silent_scrapes(run, window, held)
-    yield Measure("scrapes_unanswered", silent)
+    yield Measure("scrapes_unanswered", _silent_scrapes(run, window, held))
     for result in failed_or_slow(run, window):
-        if isinstance(result, Measure) or (held and not silent):
+        if isinstance(result, Measure) or held:
             yield result
 
 
 def _held(run: Run, window: Window, begins: str, ends: str) -> set[str]:
-    """The nodes that the events table shows to have been held within the window."""
+    """The nodes that the events table shows to have gone from well to held as it was injected."""
     selector = Node.parse(str(parameters(run, window).get("node", "")))
-    state: dict[str, bool] = {}
+    was_held: dict[str, bool] = {}
     rows = run.rows(
-        "select at_ns, name, what from events where kind = 'node' and what in (?, ?) "
-        "and at_ns <= ? order by at_ns",
-        [begins, ends, end_of(window)],
+        "select e.at_ns, e.name, e.what from events e, fault_windows f where e.kind = 'node' "
+        "and e.what in (?, ?, 'started') and f.fault = ? and e.at_ns <= f.injected_ns "
+        "order by e.at_ns",
+        [begins, ends, window.fault],
     )
     held = set()
     for at_ns, name, what in rows:
         if not selector.matches(Node.parse(name)):
             continue
-        if state.get(name) and at_ns >= window.start_ns:
-            held.add(name)  # it was held when the fault began, by another one
-        state[name] = what == begins
-        if state[name] and at_ns >= window.start_ns:
+        if what == begins and not was_held.get(name) and at_ns >= window.start_ns:
             held.add(name)
-    held |= {name for name, is_held in state.items() if is_held}
+        was_held[name] = what == begins
     return held
 
 

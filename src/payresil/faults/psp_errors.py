@@ -10,6 +10,7 @@ from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.values import Share
+from payresil.faults.psp_bounds import psp_bounds
 from payresil.faults.psp_evidence import psp_touched
 
 
@@ -17,7 +18,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return psp_touched(run, window, "before_commit", "errors_answered")
 
 
-@fault(evidence=_evidence, needs=("psp_rules",))
+@fault(evidence=_evidence, needs=("psp_rules",), bounds=psp_bounds)
 @contextmanager
 def psp_errors(
     environment: Environment,

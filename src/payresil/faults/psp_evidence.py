@@ -12,10 +12,11 @@ from payresil.faults.evidence import end_of, parameters
 #: A delay is over so much early: timers of an event loop are only so good.
 _EARLY_NS = 5_000_000
 
-#: Of touched requests, those that took so long: until they were answered or, where nobody waited
-#: for that, until they had made their charge or refund.
+#: Of touched requests, those that took so long, and those of which it is known how long they took:
+#: until they were answered or, where nobody waited for that, had made their charge or refund.
 _TOOK = """
 select count(*) filter (coalesce(a.answered_ns, c.created_ns, r.created_ns) - a.received_ns >= ?),
+       count(coalesce(a.answered_ns, c.created_ns, r.created_ns) - a.received_ns),
        count(*)
 from psp_attempts a left join psp_charges c using (request) left join psp_refunds r using (request)
 where a.rule = ?
@@ -50,11 +51,16 @@ def _asked_instead(run: Run, window: Window) -> str:
 
 
 def psp_took(run: Run, window: Window, delay_ns: int) -> Iterator[Result]:
-    """Requests that the PSP's rule touched and that took `delay_ns` at least."""
-    slowed, touched = run.rows(_TOOK, [delay_ns - _EARLY_NS, window.fault])[0]
+    """Requests that the PSP's rule touched and that took `delay_ns` at least: most must have."""
+    slowed, known, touched = run.rows(_TOOK, [delay_ns - _EARLY_NS, window.fault])[0]
     yield Measure("requests_slowed", slowed)
     if touched and not slowed:
         yield Doubt(
             f"{window.fault} touched {touched} requests at the PSP, and none of them is known to "
             f"have taken {delay_ns / 1e6:g} ms"
+        )
+    elif touched and 2 * slowed <= known:
+        yield Doubt(
+            f"{window.fault} touched {touched} requests at the PSP, and of the {known} of which it "
+            f"is known how long they took, only {slowed} took {delay_ns / 1e6:g} ms"
         )

@@ -11,6 +11,7 @@ from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.values import Duration, Share
 from payresil.faults.evidence import duration_ns, parameters
+from payresil.faults.psp_bounds import psp_bounds
 from payresil.faults.psp_evidence import psp_took, psp_touched
 
 
@@ -19,7 +20,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     yield from psp_took(run, window, duration_ns(parameters(run, window)["delay"]))
 
 
-@fault(evidence=_evidence, needs=("psp_rules",))
+@fault(evidence=_evidence, needs=("psp_rules",), bounds=psp_bounds)
 @contextmanager
 def psp_slow(
     environment: Environment,

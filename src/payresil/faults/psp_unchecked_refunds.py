@@ -27,18 +27,18 @@ select count(*) from sums join paid using (intent) where sums.minor > paid.minor
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:
-    """Whether the service has its own limit shows only when somebody goes beyond it."""
+    """Whether the service has its own limit shows only when somebody goes beyond it.
+
+    And whether the PSP has lost its limit, only when it is asked for a refund.
+    """
     bounds = {"start": window.start_ns, "stop": end_of(window)}
     row = run.sql.execute(_ASKED_BEYOND, bounds).fetchone()
     asked_beyond = row[0] if row else 0
     yield Measure("payments_asked_back_beyond", asked_beyond)
-    yield Measure(
-        "refunds_taken_unchecked",
-        run.one(
-            "select count(*) from psp_attempts where rule = ? and point = 'unchecked'",
-            [window.fault],
-        ),
+    taken = run.one(
+        "select count(*) from psp_attempts where rule = ? and point = 'unchecked'", [window.fault]
     )
+    yield Measure("refunds_taken_unchecked", taken)
     yield Measure(
         "charges_refunded_beyond",
         run.one("select count(*) from psp_charges where refunded_minor > captured_minor"),
@@ -47,6 +47,11 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
         yield Doubt(
             f"nobody asked for more of a payment back than was paid while {window.fault} was "
             "active, so the PSP's limit was never missed; have customers ask for too much"
+        )
+    if not taken:
+        yield Doubt(
+            f"no refund reached the PSP while {window.fault} was active: whether its limit is "
+            "missed was not put to the test"
         )
 
 

@@ -10,6 +10,7 @@ from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
 from payresil.core.values import Share
+from payresil.faults.psp_bounds import psp_bounds
 from payresil.faults.psp_evidence import psp_touched
 
 
@@ -17,7 +18,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return psp_touched(run, window, "after_commit_wrong", "wrong_answers")
 
 
-@fault(evidence=_evidence, needs=("psp_rules",))
+@fault(evidence=_evidence, needs=("psp_rules",), bounds=psp_bounds)
 @contextmanager
 def psp_wrong_answers(
     environment: Environment,

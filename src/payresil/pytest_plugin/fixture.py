@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from payresil.core.results import Verdict
     from payresil.core.run import Run
+    from payresil.engine.scenario_process import Left
 
 
 class Payresil:
@@ -28,9 +29,10 @@ class Payresil:
         Raises:
             payresil.engine.scenario_process.NoVerdict: when it left none; says why.
         """
+        __tracebackhide__ = True
         choices = choices_of(self._config, flaw=flaw, seed=seed)
         left = runs_of(self._config).run(self._from_root(path), choices)
-        verdict = left.verdict()
+        verdict = _verdict_of(left)
         self._folders[verdict.run] = Path(left.folder or "")
         return verdict
 
@@ -39,10 +41,18 @@ class Payresil:
         return self._folders[verdict.run]
 
     def open_run(self, folder: str | Path) -> Run:
-        """The tables of a recorded run; ask them with `Run.rows` and `Run.one` in SQL."""
-        from payresil.core.run import Run
+        """The tables of a recorded run; ask them with `Run.rows` and `Run.one` in SQL.
 
-        return Run.open(self._from_root(folder))
+        Raises:
+            payresil.core.run.RunError: when it is no run folder, or a damaged one; says what to do.
+        """
+        __tracebackhide__ = True
+        from payresil.core.run import Run, RunError
+
+        try:
+            return Run.open(self._from_root(folder))
+        except RunError as error:
+            raise RunError(str(error)) from None
 
     def judge(self, folder: str | Path) -> Verdict:
         """Judge a recorded run again, from its folder alone.
@@ -50,8 +60,20 @@ class Payresil:
         Raises:
             payresil.engine.scenario_process.NoVerdict: when it cannot be judged; says why.
         """
-        runs = runs_of(self._config)
-        return runs.judge(self._from_root(folder), choices_of(self._config)).verdict()
+        __tracebackhide__ = True
+        left = runs_of(self._config).judge(self._from_root(folder), choices_of(self._config))
+        return _verdict_of(left)
 
     def _from_root(self, path: str | Path) -> Path:
         return self._config.rootpath / path
+
+
+def _verdict_of(left: Left) -> Verdict:
+    """Its verdict; where there is none, pytest shows the test that asked, and not how we looked."""
+    __tracebackhide__ = True
+    from payresil.engine.scenario_process import NoVerdict
+
+    try:
+        return left.verdict()
+    except NoVerdict as error:
+        raise NoVerdict(str(error)) from None

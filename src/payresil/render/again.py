@@ -25,4 +25,6 @@ def again(meta: Mapping[str, Any], scenario_file: str) -> str:
         words += ["--backend", str(meta["backend"])]
     if meta.get("at"):
         words += ["--at", str(meta["at"])]
+    if meta.get("prometheus"):
+        words += ["--prometheus", str(meta["prometheus"])]
     return shlex.join(words)

@@ -42,6 +42,8 @@ TOUCHES: dict[str, tuple[int, ...]] = {
     "no_leaks": (1,),
     "golden_signals": (2,),
     "structured_logs": (2,),
+    "promql": (2,),
+    "alerting": (2,),
     "balancing": (3,),
     "idempotency": (4,),
     "webhooks": (4,),

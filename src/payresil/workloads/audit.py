@@ -16,7 +16,7 @@ from payresil.workloads.connection import Address, Connection
 from payresil.workloads.transport import Reply
 
 _CONNECTIONS = 8
-_TRIES = 3  # for a read that gets no answer; a read changes nothing
+TRIES = 3  # for a read that gets no answer; a read changes nothing
 _TIMEOUT_S = 3.0
 _NOT_FOUND = 404
 
@@ -58,7 +58,7 @@ async def _reader(
 ) -> None:
     async with Connection(address) as connection:
         for intent in work:
-            for number in range(1, _TRIES + 1):
+            for number in range(1, TRIES + 1):
                 row = await _read(spec, connection, intent, number)
                 rows.append(row)
                 if row.status is not None:

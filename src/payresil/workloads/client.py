@@ -29,6 +29,7 @@ class Terms:
     api: Api
     patience_ns: int  # no new attempt after this, counted from when the intent was due
     timeout_s: float  # of one request
+    allow: Callable[[], None] = lambda: None  # raises when no more requests may be sent
 
 
 class PaymentClient:
@@ -47,6 +48,7 @@ class PaymentClient:
         """`values` fill the templates of the system file beside what the intent says."""
         self.intent = intent
         self.payment: str | None = None  # the service's id, once an answer named it
+        self._follow: str | None = None  # where to read it, once an answer said so
         self._values = {
             **values,
             "intent": intent.id,
@@ -95,13 +97,15 @@ class PaymentClient:
         payment by its reference is recorded as a read.
         `due_ns` is when the customer wanted it, in run time; left out, that is now.
         """
+        self._terms.allow()
         number = self._counts[operation] = self._counts.get(operation, 0) + 1
         reads = kind in _READS
         key = None if reads else self.intent.key(operation)
         filled = {**self._values, **values}
         if self.payment is not None:
             filled.setdefault("payment", self.payment)
-        request = build(self._terms.api, kind, filled, key=key)
+        follow = self._follow if kind == "read" else None
+        request = build(self._terms.api, kind, filled, key=key, follow=follow)
         earlier_unknown = self._unclear > 0
         self._unclear += not reads
         answer = unanswered("abandoned")
@@ -120,6 +124,7 @@ class PaymentClient:
             if answer.outcome != "unknown":
                 self._unclear -= not reads
             self.payment = self.payment or answer.payment
+            self._follow = self._follow or answer.follow
             self._record(
                 self._row(kind, operation, number, key, filled, due_ns, sent_ns, done_ns, answer)
             )

@@ -17,6 +17,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from payresil.core.registry import UnknownMember, journeys
 from payresil.core.tables import Flusher, Recorder
 from payresil.core.traffic import TrafficError, TrafficSpec
 from payresil.workloads.alarm import Alarm
+from payresil.workloads.allowance import Allowance, AllowanceSpent
 from payresil.workloads.attempts import Attempt
 from payresil.workloads.client import PaymentClient, Terms
 from payresil.workloads.customers import FEW, Crowd, Customer
@@ -81,7 +83,9 @@ class Load:
         """
         workload = spec.workload
         self._spec = spec
-        self._terms = Terms(spec.api, workload.patience.ns, float(workload.timeout))
+        allowance = Allowance(spec.limit, on_low=self.stop)
+        patience_ns, timeout_s = workload.patience.ns, float(workload.timeout)
+        self._terms = Terms(spec.api, patience_ns, timeout_s, allowance.spend)
         self._journeys = {name: journeys.get(name).call for name in workload.journeys}
         build(spec.api, "create", {**values_of(spec, 0), "intent": "", "amount_minor": 0,
                                    "currency": ""}, key="")  # fmt: skip
@@ -145,7 +149,8 @@ class Load:
             self._pace, self._record,
         )  # fmt: skip
         self._intents += 1
-        self._journeys[arrival.journey](client, random)
+        with suppress(AllowanceSpent):
+            self._journeys[arrival.journey](client, random)
 
     def _record(self, row: Attempt) -> None:
         self._recorder.append(row)

@@ -20,9 +20,10 @@ from typing import Any
 
 import uvloop
 
-from payresil.core.mapping import MappingError, build, classify, unanswered
+from payresil.core.mapping import Answer, MappingError, build, classify, unanswered
 from payresil.core.tables import Recorder
 from payresil.core.traffic import TrafficError, TrafficSpec
+from payresil.workloads.allowance import Allowance
 from payresil.workloads.attempts import Attempt, Intent
 from payresil.workloads.connection import Address, Connection
 from payresil.workloads.delivery import USAGE, arguments, receive
@@ -33,6 +34,7 @@ from payresil.workloads.reserving import Reservations
 _log = logging.getLogger("payresil.workloads.prober")
 _MOST_A_SECOND = 10.0
 _FLUSH_EVERY_S = 0.25
+_LOOK_AGAIN_S = 0.1  # after the service said that it is still at work
 _BLOCK = 20  # intent numbers reserved at a time
 
 
@@ -55,6 +57,7 @@ class Prober:
         self._first_ns = -workload.warm_up.ns
         self._count = max(0, (workload.duration.ns - self._first_ns) // self._beat_ns)
         self._stopping = asyncio.Event()
+        self._allowance = Allowance(spec.probe_limit)
         folder = Path(spec.folder)
         build(spec.api, "create", self._values(self._intent(0)), key="")
         self._recorder = Recorder(folder, "attempts", "probe")
@@ -80,7 +83,7 @@ class Prober:
         async with asyncio.TaskGroup() as probes:
             for k in range(self._count):
                 intent = self._intent(k)
-                if await self._stopped_before(intent.due_ns):
+                if await self._stopped_before(intent.due_ns) or not self._allowance.take():
                     break
                 if k % _BLOCK == 0:
                     count = min(_BLOCK, self._count - k)
@@ -116,24 +119,49 @@ class Prober:
         return self._stopping.is_set()
 
     async def _probe(self, intent: Intent) -> None:
-        api, key = self._spec.api, intent.key("pay")
-        request = build(api, "create", self._values(intent), key=key)
+        """Pay, and look at the payment while the service says that it is still at work."""
+        end_ns = self._now_ns() + self._spec.probe_timeout.ns
+        async with Connection(self._address) as connection:
+            answer = await self._ask(connection, intent, end_ns)
+            payment, follow, attempt = answer.payment, answer.follow, 1
+            while answer.pending and payment and "read" in self._spec.api.operations:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                if self._now_ns() >= end_ns or not self._allowance.take():
+                    break
+                attempt += 1
+                answer = await self._ask(connection, intent, end_ns, attempt, payment, follow)
+
+    async def _ask(
+        self,
+        connection: Connection,
+        intent: Intent,
+        end_ns: int,
+        attempt: int = 1,
+        payment: str | None = None,
+        follow: str | None = None,
+    ) -> Answer:
+        """One attempt, on record; a read where the payment is known."""
+        api = self._spec.api
+        kind, key = ("read", None) if payment else ("create", intent.key("pay"))
+        values = {**self._values(intent), "payment": payment}
+        request = build(api, kind, values, key=key, follow=follow)
         answer = unanswered("abandoned")
         sent_ns = self._now_ns()
         try:
-            async with Connection(self._address) as connection:
-                reply = await connection.send(request, float(self._spec.probe_timeout))
+            reply = await connection.send(request, max(end_ns - sent_ns, 0) / 1e9)
             if reply.status is None:
                 answer = unanswered(reply.error or "unknown")
             else:
-                answer = classify(api, "create", reply.status, reply.headers, reply.body)
+                answer = classify(api, kind, reply.status, reply.headers, reply.body)
         finally:  # also when cut off: what was sent must be on record
             self._recorder.append(Attempt(
-                intent.id, intent.n, "pay", 1, intent.source, intent.journey, "create", key,
-                intent.amount_minor, intent.currency, intent.due_ns, sent_ns, self._now_ns(),
-                answer.outcome, answer.status, answer.error, answer.state, answer.payment,
-                answer.replayed, answer.region, answer.instance,
+                intent.id, intent.n, "pay", attempt, intent.source, intent.journey, kind, key,
+                intent.amount_minor, intent.currency, sent_ns if payment else intent.due_ns,
+                sent_ns, self._now_ns(), answer.outcome, answer.status, answer.error,
+                answer.state, answer.payment or payment, answer.replayed, answer.region,
+                answer.instance,
             ))  # fmt: skip
+        return answer
 
     async def _flush(self) -> None:
         while True:

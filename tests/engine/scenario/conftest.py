@@ -37,7 +37,7 @@ faults:
   - {at: 20s, duration: 2s, latency: {link: service->db, latency: 3s, jitter: 250ms}}
   - {at: 25s, duration: 1s, lost_answers}
   - at: 26s
-    duration: 1s
+    duration: 4s
     crash:
       node: service.1
 checks:

@@ -78,7 +78,7 @@ def test_a_delay_that_sets_the_stage_for_another_fault_is_fine(
     load: Load, system: System, topology: Topology
 ) -> None:
     crash = (
-        "latency: {link: service->psp, latency: 1s}}\n  - {at: 10s, duration: 8s, crash: {node: db}"
+        "latency: {link: service->psp, latency: 1s}}\n  - {at: 12s, duration: 9s, crash: {node: db}"
     )
     assert lint(load("lost_answers", crash), system, topology) == ()
 
@@ -90,6 +90,78 @@ def test_a_fault_on_webhooks_that_nobody_listens_to(
     assert lint(scenario, system, topology) == ()
     (warning,) = lint(scenario, replace(system, webhook_path=None), topology)
     assert "no traffic uses psp->router, so latency cannot bite" in warning
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "alone"),
+    [
+        ("10s, duration: 8s, crash: {node: db}", "16s, duration: 4s, lost_answers", {}),
+        (
+            "10s, duration: 8s, crash: {node: db}",
+            "10500ms, duration: 8s, lost_answers",
+            {"crash": "500ms"},
+        ),
+        ("10s, duration: 8s, crash: {node: db}", "11s, duration: 8s, lost_answers", {}),
+        ("10s, duration: 200ms, crash: {node: db}", "15s, duration: 1s, lost_answers", {}),
+        ("10s, duration: 2s, crash: {node: db}", "8s, duration: 1s, lost_answers", {}),
+        (
+            "10s, duration: 2s, crash: {node: db}",
+            "8s, duration: 1100ms, lost_answers",
+            {"crash": "900ms"},
+        ),
+        (
+            "10s, duration: 2s, crash: {node: db}",
+            "10s, duration: 2s, storm: {links: [psp->router]}",
+            {},
+        ),
+        (
+            "10s, duration: 2s, crash: {node: db}",
+            "10s, duration: 2s, storm: {links: [service->db]}",
+            {"crash": "0s", "storm": "0s"},
+        ),
+    ],
+)
+def test_a_fault_that_is_never_alone_cannot_be_told_from_others(
+    load: Load,
+    system: System,
+    topology: Topology,
+    first: str,
+    second: str,
+    alone: dict[str, str],
+) -> None:
+    found = lint(
+        load("10s, duration: 8s, lost_answers}", f"{first}}}\n  - {{at: {second}}}"),
+        system,
+        topology,
+    )
+    found = tuple(line for line in found if "at a stretch" in line)
+    assert len(found) == len(alone)
+    for line, (fault, stretch) in zip(found, alone.items(), strict=True):
+        assert f"{fault} is active for {stretch} at a stretch apart from other faults" in line
+
+
+@pytest.mark.parametrize(
+    ("second", "warned"),
+    [
+        ("{at: 15s, duration: 8s, crash: {node: service.1}}", True),
+        ("{at: 8s, duration: 3s, crash: {node: a/service.1}}", True),
+        ("{at: 15s, duration: 8s, crash: {node: service.2}}", False),
+        ("{at: 18s, duration: 8s, crash: {node: service.1}}", False),
+    ],
+)
+def test_a_node_that_is_held_already_cannot_be_held_again(
+    load: Load, system: System, topology: Topology, second: str, warned: bool
+) -> None:
+    first = "crash: {node: service.1}" if "service.2" in second else "crash: {node: service}"
+    found = lint(load("lost_answers}", f"{first}}}\n  - {second}"), system, topology)
+    assert any("a/service.1 is held by crash" in line for line in found) == warned
+
+
+def test_customers_are_no_node_to_be_held(load: Load, system: System, topology: Topology) -> None:
+    with pytest.raises(
+        InvalidScenario, match=r"yaml:7:5: read 'customers', expected a node of the sys"
+    ):
+        lint(load("lost_answers", "crash: {node: customers}"), system, topology)
 
 
 @pytest.mark.parametrize(

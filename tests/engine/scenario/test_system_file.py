@@ -7,9 +7,11 @@ import pytest
 from payresil.core.system import System
 from payresil.engine.scenario_file import InvalidScenario
 from payresil.engine.system_file import (
+    check_start,
     default_topology,
     list_flaws,
     load_system,
+    missing_steps,
     system_names,
     system_path,
 )
@@ -167,6 +169,21 @@ def test_a_system_that_is_not_there(name: str) -> None:
         load_system(name)
 
 
+def test_alert_rules_beside_the_file(tmp_path: Path) -> None:
+    assert refused(tmp_path, GOOD + "alerts: rules.yml\n") == [
+        "21:9: read 'rules.yml', expected a file of alert rules, seen from this file"
+    ]
+    (tmp_path / "rules.yml").write_text("groups: []", encoding="utf-8")
+    assert load_system(tmp_path / "mine.yaml").alerts == str(tmp_path / "rules.yml")
+
+
+def test_the_reference_services_alerts_are_those_of_the_stack() -> None:
+    alerts = load_system("refpay").alerts
+    stack = Path(__file__).parents[3] / "containers" / "stack" / "prometheus" / "alerts.yml"
+    assert alerts is not None
+    assert stack.samefile(alerts)
+
+
 def test_names_cannot_leave_the_folder_of_systems() -> None:
     assert system_path("../systems/refpay") is None
     assert system_path("refpay") is not None
@@ -190,3 +207,136 @@ def test_one_region_of_nodes_with_a_link_between_all_that_talk(mine: System) -> 
         assert len(topology.select_links(selector)) == count
     ends = {end for link in topology.links for end in (link.source, link.target)}
     assert ends == set(topology.nodes)
+
+
+OWN = """\
+name: mine
+reference_field: order
+needs: {database: none}
+service:
+  folder: .
+  command: [./serve, --port, "{port}"]
+  environment: {DB: "{data}/shop.db"}
+  ready: /ready
+  flaws:
+    forgets: {does: Forgets things., environment: {FORGET: "1"}}
+api:
+  final: {paid: succeeded}
+  operations:
+    create:
+      request: POST /pay
+      body: {amount: "{amount_decimal}", currency: "{currency_upper}"}
+    read: {request: "GET /pay/{payment}"}
+    refund: {request: "POST /refund/{payment}"}
+reconcile: {request: POST /reconcile, remedied: changed}
+undo: {succeeded: refund}
+books_from: {sqlite: "{data}/shop.db"}
+books:
+  books_payments: select 1
+"""
+
+
+def test_a_service_with_its_own_database_and_folder(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN, encoding="utf-8")
+    system = load_system(path)
+    assert system.service.folder == str(tmp_path)
+    assert system.service.form == "command"
+    assert system.books_from is not None
+    assert system.books_from.sqlite == "{data}/shop.db"
+    assert list_flaws(system) == {"forgets": "Forgets things."}
+    names = [str(node) for node in default_topology(system).nodes]
+    assert names == ["customers", "router", "a/lb", "a/service.1", "a/service.2", "psp"]
+    assert not any("db" in str(link) for link in default_topology(system).links)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("database: none", "database: mysql", "3:19: read 'mysql', expected one of postgresql, no"),
+        ('DB: "{data}/shop.db"', 'DB: "{database_url}"', "7:21: read {database_url}, expected one"),
+        ("folder: .", "folder: nowhere", "5:11: read 'nowhere', expected a folder, seen from"),
+        ("folder: .", "folder: mine.yaml", "5:11: read 'mine.yaml', expected a folder, seen from"),
+        ('command: [./serve, --port, "{port}"]', "command: []", "6:12: read no way to start it"),
+        (
+            "folder: .",
+            "compose: mine.yaml\n  service: x",
+            "7:3: read the key command, expected one",
+        ),
+        (
+            "folder: .",
+            "folder: .\n  image: shop:1\n  port: 80",
+            "5:3: read the key folder, expecte",
+        ),
+        ("folder: .", "port: 80", "5:3: read the key port, expected port only together with im"),
+        ("folder: .", "service: shop", "5:3: read the key service, expected service only togeth"),
+        ("  ready: /ready", "  ready: /ready\n  flaw_variable: FLAW", "10:3: read the key flaws"),
+        ("forgets:", "Forgets Things:", "10:5: read 'Forgets Things', expected lower-case"),
+        ('{FORGET: "1"}', '{FORGET: "{forget}"}', "10:60: read {forget}, expected one of"),
+        ("changed}", '""}', "19:49: read nothing, expected the counter of what it changed"),
+        ("succeeded: refund", "paid: refund", "20:8: read the key 'paid', expected one of proces"),
+        ("succeeded: refund", "succeeded: read", "20:19: read 'read', expected refund or cancel"),
+        ("succeeded: refund", "succeeded: cancel", "20:19: read 'cancel', expected an operation"),
+        ('{sqlite: "{data}/shop.db"}', "{}", "21:13: read not one source, expected either sqlite"),
+        ('shop.db"}\nbooks', 'shop.db", request: GET /x}\nbooks', "21:13: read not one source"),
+        ('shop.db"}\nbooks', 'shop.db", columns: {a: [b]}}\nbooks', "21:40: read the key columns"),
+        ('sqlite: "{data}/shop.db"', "request: export", "21:23: read 'export', expected a method"),
+        ('books_from: {sqlite: "{data}/shop.db"}\n', "", "21:1: read nowhere to read them, expect"),
+    ],
+)
+def test_each_mistake_about_a_service_of_ones_own_is_located(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in OWN
+    found = refused(tmp_path, OWN.replace(old, new, 1))
+    assert found[0].startswith(problem), found
+
+
+@pytest.mark.parametrize(
+    ("start", "form"),
+    [
+        ("image: shop:1\n  port: 8080", "image"),
+        ("compose: compose.yaml\n  service: shop", "compose"),
+    ],
+)
+def test_a_service_may_be_an_image_or_a_part_of_a_compose_project(
+    tmp_path: Path, start: str, form: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    path = tmp_path / "mine.yaml"
+    command = 'folder: .\n  command: [./serve, --port, "{port}"]'
+    path.write_text(OWN.replace(command, start), encoding="utf-8")
+    system = load_system(path)
+    assert system.service.form == form
+    with pytest.raises(
+        InvalidScenario, match=rf"mine.yaml:5:3: read {form}, which the backend pro"
+    ):
+        check_start(str(path), system, "process")
+    check_start(str(path), system, "attach")
+
+
+@pytest.mark.parametrize(
+    ("start", "problem"),
+    [
+        ("image: shop:1", "5:10: read no port, expected port, where it listens in its container"),
+        ("image: shop:1\n  port: 0", "6:9: read 0, expected a port, 1 to 65535"),
+        ("compose: mine.yaml", "5:12: read no service, expected service, its name in that file"),
+        ("compose: no.yaml\n  service: x", "5:12: read 'no.yaml', expected a file, seen from"),
+    ],
+)
+def test_a_container_that_is_half_described_is_located(
+    tmp_path: Path, start: str, problem: str
+) -> None:
+    command = 'folder: .\n  command: [./serve, --port, "{port}"]'
+    (found,) = refused(tmp_path, OWN.replace(command, start))
+    assert found.startswith(problem)
+
+
+def test_what_a_run_cannot_do_is_said(mine: System, tmp_path: Path) -> None:
+    assert missing_steps(mine) == ()
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN.replace("reconcile: {", "settle: {zero: [a], ").replace(
+        ", remedied: changed", ""), encoding="utf-8")  # fmt: skip
+    assert [words.split(" ")[1:5] for words in missing_steps(load_system(path))] == [
+        ["has", "no", "reconciliation", "of"]
+    ]

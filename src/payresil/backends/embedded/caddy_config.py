@@ -37,6 +37,7 @@ class Site:
     port: int
     metrics_port: int
     storage: Path
+    host: str = LOOPBACK  # empty: every address that it has
 
 
 def balancer(site: Site, upstreams: Sequence[str], ready: str, tls: Certificates) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _config(
 ) -> dict[str, Any]:
     certificate = {"certificate": str(tls.chain_file), "key": str(tls.key_file)}
     ingress: dict[str, Any] = {
-        "listen": [f"{LOOPBACK}:{site.port}"],
+        "listen": [f"{site.host}:{site.port}"],
         "protocols": ["h1", "h2"],
         "automatic_https": {"disable": True},
         "tls_connection_policies": [{"default_sni": SERVER_NAME}],
@@ -107,7 +108,7 @@ def _config(
     if access_log:
         ingress["logs"] = {}
     metrics = {
-        "listen": [f"{LOOPBACK}:{site.metrics_port}"],
+        "listen": [f"{site.host}:{site.metrics_port}"],
         "protocols": ["h1"],
         "automatic_https": {"disable": True},
         "routes": [{"handle": [{"handler": "metrics"}]}],

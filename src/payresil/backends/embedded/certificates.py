@@ -23,13 +23,13 @@ class Certificates:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make an authority and a certificate; `folder` is created, and closed to other users."""
+def make_certificates(folder: Path, *names: str) -> Certificates:
+    """Make an authority and a certificate, for `names` too; closed to other users."""
     import trustme  # not at the top: it takes a tenth of a second, in which nodes can start
 
     folder.mkdir(mode=0o700)
     authority = trustme.CA()
-    server = authority.issue_cert("127.0.0.1", SERVER_NAME)
+    server = authority.issue_cert("127.0.0.1", SERVER_NAME, *names)
     made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem")
     authority.cert_pem.write_to_path(str(made.ca_file))
     for part in server.cert_chain_pems:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from payresil.backends.embedded.node_process import NodeProcess
+from payresil.backends.embedded.parts import Part
 from payresil.core.protocols import EnvironmentBroke
 from payresil.core.topology import Node
 
@@ -26,18 +26,18 @@ class NodeControl:
 
     def __init__(
         self,
-        processes: Mapping[Node, NodeProcess],
+        parts: Mapping[Node, Part],
         *,
         leaves: Callable[[Node], None],
         returns: Callable[[Node], None],
     ) -> None:
         """`leaves` is called before a node stops answering, `returns` after it answers again."""
-        self._processes = processes
+        self._parts = parts
         self._leaves = leaves
         self._returns = returns
         self._down: Counter[Node] = Counter()
         self._paused: Counter[Node] = Counter()
-        self._states = dict.fromkeys(processes, _State.RUNNING)
+        self._states = dict.fromkeys(parts, _State.RUNNING)
         self._lock = threading.RLock()
 
     def kill(self, node: Node) -> None:
@@ -76,7 +76,7 @@ class NodeControl:
         with self._lock:
             self._down.clear()
             self._paused.clear()
-            for node in self._processes:
+            for node in self._parts:
                 try:
                     self._settle(node)
                 except EnvironmentBroke as error:
@@ -87,7 +87,7 @@ class NodeControl:
     def _change(
         self, node: Node, faults: Counter[Node], by: int, *, in_order: bool = False
     ) -> None:
-        if node not in self._processes:
+        if node not in self._parts:
             raise EnvironmentBroke(f"{node} is no node that this backend runs")
         with self._lock:
             faults[node] = max(0, faults[node] + by)  # `heal` may have been there before
@@ -95,20 +95,20 @@ class NodeControl:
 
     def _settle(self, node: Node, *, in_order: bool = False) -> None:
         """Bring a node from the state it is in to the one that its faults add up to."""
-        process, state, wanted = self._processes[node], self._states[node], self._wanted(node)
+        part, state, wanted = self._parts[node], self._states[node], self._wanted(node)
         if state is wanted:
             return
         if state is _State.RUNNING:
             self._leaves(node)
         if wanted is _State.DOWN:
-            process.stop() if in_order else process.kill()
+            part.stop() if in_order else part.kill()
         elif state is _State.DOWN:
-            process.launch()
-            process.await_ready()
+            part.launch()
+            part.await_ready()
         if wanted is _State.PAUSED:
-            process.pause()
+            part.pause()
         elif state is _State.PAUSED and wanted is _State.RUNNING:
-            process.resume()
+            part.resume()
         if wanted is _State.RUNNING:
             self._returns(node)
         self._states[node] = wanted

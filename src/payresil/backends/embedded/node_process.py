@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from payresil.backends.embedded.program import Program
+from payresil.backends.ports import LOOPBACK
 from payresil.core.protocols import EnvironmentBroke, Launcher, Process
 
 #: Seconds that a node may take until it serves. Most take a few tenths; a busy machine is slow.
@@ -49,6 +50,16 @@ class NodeProcess:
         self._started_s = 0.0
 
     @property
+    def address(self) -> str:
+        """``host:port`` that it serves on."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def upstream(self) -> str:
+        """Where its links reach it: links are on this machine too."""
+        return self.address
+
+    @property
     def running(self) -> bool:
         """Whether its process is there."""
         return self._process is not None and self._process.status is None
@@ -69,6 +80,7 @@ class NodeProcess:
             log=self.log,
             unprivileged=self._current.unprivileged,
             end_signal=self._current.end_signal,
+            folder=self._current.folder,
             on_exit=self._exited,
         )
 

@@ -32,6 +32,10 @@ class OwnServer:
         """One of the ports that it serves on, once it does."""
         return self._ports[key]
 
+    def address(self, key: str) -> str:
+        """``host:port`` of one of them."""
+        return f"{LOOPBACK}:{self._ports[key]}"
+
     def program(self, _port: int) -> Program:
         """How to start it."""
         self._ready_file.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 from pathlib import Path
@@ -14,16 +13,12 @@ from payresil.backends.embedded.postgres_files import (
     POSTGRES_ENVIRONMENT,
     PostgresFiles,
 )
+from payresil.backends.embedded.postgres_roles import Roles, connections_for
 from payresil.backends.embedded.program import Program
 from payresil.backends.launcher import unprivileged_user
 from payresil.backends.ports import LOOPBACK
 from payresil.core.protocols import EnvironmentBroke, Launcher
 
-#: Roles made for the run: the service owns the database, the auditor may read all of it.
-SERVICE, AUDITOR = "service", "auditor"
-
-_CONNECTIONS_PER_INSTANCE = 40
-_CONNECTIONS_BESIDES = 20
 _SQL_S = 30.0
 
 
@@ -43,8 +38,9 @@ class Postgres:
         """
         self._folder = folder
         self._files = files
-        self._connections = _CONNECTIONS_PER_INSTANCE * instances + _CONNECTIONS_BESIDES
-        self._passwords = {role: secrets.token_urlsafe(24) for role in (SERVICE, AUDITOR)}
+        self._connections = connections_for(instances)
+        self._port = 0
+        self._roles = Roles()
         folder.mkdir(mode=0o700)
         user = unprivileged_user()
         if user is not None:
@@ -58,6 +54,7 @@ class Postgres:
 
     def program(self, port: int) -> Program:
         """How to start it on `port`. Settings are on the command line: files may be replaced."""
+        self._port = port
         settings = {
             "listen_addresses": LOOPBACK,
             "port": port,
@@ -81,27 +78,21 @@ class Postgres:
             end_signal=signal.SIGQUIT,
         )
 
-    def make_roles(self, port: int) -> None:
+    def make_roles(self) -> None:
         """Let the service and the auditor in, with the run's passwords. It must be running.
 
         Raises:
             EnvironmentBroke: with what `psql` said.
         """
-        role = "create role {} login password '{}' {};"  # passwords are letters, digits, - and _
-        statements = [
-            role.format(SERVICE, self._passwords[SERVICE], ""),
-            role.format(AUDITOR, self._passwords[AUDITOR], "in role pg_read_all_data"),
-            f"alter database {DATABASE} owner to {SERVICE};",
-        ]
         argv = [
             self._files.program("psql"),
             *("-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-h", str(self._folder)),
-            *("-p", str(port), "-U", OWNER, "-d", DATABASE),
+            *("-p", str(self._port), "-U", OWNER, "-d", DATABASE),
         ]
         try:
             done = subprocess.run(
                 argv,
-                input="\n".join(statements),
+                input=self._roles.statements(),
                 env=POSTGRES_ENVIRONMENT,
                 capture_output=True,
                 text=True,
@@ -115,7 +106,7 @@ class Postgres:
 
     def url(self, role: str, address: str) -> str:
         """A database URL for `role` at ``host:port``. It holds the role's password."""
-        return f"postgresql://{role}:{self._passwords[role]}@{address}/{DATABASE}"
+        return self._roles.url(role, address)
 
     def _accepts(self, pid: int) -> bool:
         """Its lock file says so on the eighth line; the first says whether it is this process's."""

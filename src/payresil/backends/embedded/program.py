@@ -31,9 +31,12 @@ class Program:
     env: Mapping[str, str]
     port_when_ready: Callable[[int], int | None]
     unprivileged: bool = False
-    stop_signal: int = signal.SIGTERM  # an orderly end, after which it can be started again
-    leave_signal: int | None = None  # one after which it need not be, if that is quicker
+    stop_signal: int = (
+        signal.SIGTERM
+    )  # asks for an orderly end, after which it can be started again
+    leave_signal: int | None = None  # asks for one after which it need not, if that is quicker
     end_signal: int = signal.SIGKILL  # what it gets when the harness dies
+    folder: Path | None = None  # where it is started; None: where payresil was
 
 
 def plain_environment(**more: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import http.client
 import re
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from payresil.backends.embedded.program import Program, callers_environment, ready_ports
@@ -40,6 +40,32 @@ def filled(template: str, values: Mapping[str, str], where: str) -> str:
     return _PLACEHOLDER.sub(value, template)
 
 
+def refuse_unknown(flaw: str | None, start: ServiceStart) -> None:
+    """Raise `EnvironmentBroke` for a flaw that the system has no switch for."""
+    if flaw is not None and start.flaw_variable is None and flaw not in start.flaws:
+        raise EnvironmentBroke(
+            f"the flaw {flaw!r} cannot be switched on: the system file names no flaw_variable "
+            "and no such flaw"
+        )
+
+
+def told(start: ServiceStart, values: Mapping[str, str], flaw: str | None) -> dict[str, str]:
+    """The environment that an instance is given, and what switches its flaw on.
+
+    Raises:
+        EnvironmentBroke: when a template names what there is not.
+    """
+    known = start.flaws.get(flaw or "")
+    templates = {**start.environment, **(known.environment if known else {})}
+    environment = {
+        name: filled(text, values, f"service.environment.{name}")
+        for name, text in templates.items()
+    }
+    if flaw is not None and start.flaw_variable is not None:
+        environment[start.flaw_variable] = flaw
+    return environment
+
+
 class Service:
     """One instance. A service without ``{ready_file}`` in its command is given a free port."""
 
@@ -51,10 +77,12 @@ class Service:
         Raises:
             EnvironmentBroke: when a flaw is asked of a system that has none.
         """
-        if flaw is not None and start.flaw_variable is None:
+        if start.form != "command":
             raise EnvironmentBroke(
-                f"the flaw {flaw!r} cannot be switched on: the system file names no flaw_variable"
+                f"the system file starts the service from its {start.form}, which this backend "
+                "cannot do: give it a command, or choose another backend"
             )
+        refuse_unknown(flaw, start)
         self._start = start
         self._values = {**values, "python": sys.executable, "host": LOOPBACK}
         self._ready_file = ready_file
@@ -66,21 +94,23 @@ class Service:
         self._ready_file.unlink(missing_ok=True)
         number = port if port or self._says_its_port else _free_port()
         values = {**self._values, "port": str(number), "ready_file": str(self._ready_file)}
-        env = {
-            name: filled(text, values, f"service.environment.{name}")
-            for name, text in self._start.environment.items()
-        }
-        env = callers_environment(**env)
-        if self._start.flaw_variable is not None:
-            # Set or unset here, whatever it is where payresil was called.
-            env.pop(self._start.flaw_variable, None)
-            if self._flaw is not None:
-                env[self._start.flaw_variable] = self._flaw
+        env = callers_environment()
+        for name in self._switches():
+            env.pop(name, None)  # set or unset here, whatever it is where payresil was called
+        env.update(told(self._start, values, self._flaw))
         return Program(
             argv=tuple(filled(part, values, "service.command") for part in self._start.command),
             env=env,
             port_when_ready=lambda _pid: self._port_when_ready(number),
+            folder=None if self._start.folder is None else Path(self._start.folder),
         )
+
+    def _switches(self) -> Iterator[str]:
+        """Every variable that switches a flaw on."""
+        if self._start.flaw_variable is not None:
+            yield self._start.flaw_variable
+        for flaw in self._start.flaws.values():
+            yield from flaw.environment
 
     def _port_when_ready(self, number: int) -> int | None:
         if self._says_its_port:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from payresil.backends.embedded.caddy import Caddy
 from payresil.backends.embedded.caddy_config import Site, balancer, router
 from payresil.backends.embedded.certificates import Certificates
-from payresil.backends.embedded.node_process import NodeProcess
-from payresil.backends.embedded.own_server import OwnServer
-from payresil.backends.embedded.postgres import AUDITOR, SERVICE, Postgres
+from payresil.backends.embedded.parts import Database, Measured, Part, Server, Workshop
+from payresil.backends.embedded.postgres_roles import AUDITOR, SERVICE
 from payresil.backends.embedded.stopping import stop
-from payresil.backends.embedded.workshop import Workshop
 from payresil.backends.links import ProxiedLinks
-from payresil.backends.ports import LOOPBACK
 from payresil.backends.proxies import PackageProxies
 from payresil.backends.psp_control import PspControl
-from payresil.core.protocols import Assembly, Endpoints, EnvironmentBroke, Launcher
+from payresil.core.protocols import Assembly, Endpoints, EnvironmentBroke
 from payresil.core.topology import Link, Node
 
 #: Those who call are stopped before those they call.
@@ -31,8 +28,8 @@ _CALLED = ("db", "psp")
 class Running:
     """Everything that was started, and how to reach it."""
 
-    toxiproxy: NodeProcess
-    nodes: Mapping[Node, NodeProcess]
+    toxiproxy: Part
+    nodes: Mapping[Node, Part]
     proxies: PackageProxies
     links: ProxiedLinks
     psp: PspControl
@@ -42,14 +39,14 @@ class Running:
 class Startup:
     """One start of one assembly."""
 
-    def __init__(self, assembly: Assembly, launcher: Launcher, stack: ExitStack) -> None:
+    def __init__(self, assembly: Assembly, workshop: Workshop, stack: ExitStack) -> None:
         """What was launched is stopped by `stack`, also when the start fails half-way."""
         self._assembly = assembly
-        self._workshop = Workshop(assembly, launcher, stack)
+        self._workshop = workshop
         self._stack = stack
-        self._nodes: dict[Node, NodeProcess] = {}
-        self._databases: dict[Node, Postgres] = {}
-        self._caddies: dict[Node, Caddy] = {}
+        self._nodes: dict[Node, Part] = {}
+        self._databases: dict[Node, Database] = {}
+        self._caddies: dict[Node, Measured] = {}
 
     def run(self) -> Running:
         """Start everything; returns when all of it serves.
@@ -65,11 +62,12 @@ class Startup:
         self._launch_databases()
         self._prepare_caddies(tls)
         toxiproxy.await_ready()
-        proxies = PackageProxies(LOOPBACK, api.port("port"))
-        self._links = ProxiedLinks(self._assembly.topology, proxies)
+        host, _, port = api.address("port").rpartition(":")
+        proxies = PackageProxies(host, int(port))
+        self._links = ProxiedLinks(self._assembly.topology, proxies, self._workshop.places)
         self._await("db", "psp")
-        for node, database in self._databases.items():
-            database.make_roles(self._nodes[node].port)
+        for database in self._databases.values():
+            database.make_roles()
         self._open_links("router", "lb", "db", "psp")
         self._launch("router")
         self._launch_services()
@@ -81,20 +79,21 @@ class Startup:
         endpoints = self._endpoints(tls, psp)
         return Running(toxiproxy, self._nodes, proxies, self._links, control, endpoints)
 
-    def _stop(self, toxiproxy: NodeProcess) -> None:
+    def _stop(self, toxiproxy: Part) -> None:
         called = [*self._made(*_CALLED).values(), toxiproxy]
         stop(self._made(*_CALLERS).values(), called)
 
-    def _launch_psp(self, tls: Certificates) -> OwnServer:
+    def _launch_psp(self, tls: Certificates) -> Server:
         (node,) = self._named("psp")
         self._nodes[node], server = self._workshop.psp(node, tls)
         self._launch("psp")
         return server
 
     def _launch_databases(self) -> None:
-        files = self._workshop.postgres_files()
+        if self._assembly.system.needs.database == "none":
+            return
         for node in self._named("db"):
-            self._nodes[node], self._databases[node] = self._workshop.database(node, files)
+            self._nodes[node], self._databases[node] = self._workshop.database(node)
         self._launch("db")
 
     def _prepare_caddies(self, tls: Certificates) -> None:
@@ -102,7 +101,7 @@ class Startup:
         ready = self._assembly.system.service.ready
         for node in self._named("router", "lb"):
 
-            def config(site: Site, node: Node = node) -> dict[str, Any]:
+            def config(site: Site, tls: Certificates, node: Node = node) -> dict[str, Any]:
                 if node.role == "router":
                     return router(site, self._upstreams(node, "lb"), tls)
                 return balancer(site, self._upstreams(node, "service"), ready, tls)
@@ -111,19 +110,18 @@ class Startup:
 
     def _launch_services(self) -> None:
         for node in self._named("service"):
-            (db,) = self._links_from(node, "db")
             (psp,) = self._links_from(node, "psp")
-            addresses = {
-                "database_url": self._databases[db.target].url(SERVICE, self._links.address(db)),
-                "psp_url": f"http://{self._links.address(psp)}",
-            }
+            addresses = {"psp_url": f"http://{self._links.address(psp)}"}
+            for db in self._links_from(node, "db"):
+                database = self._databases[db.target]
+                addresses["database_url"] = database.url(SERVICE, self._links.address(db))
             self._nodes[node] = self._workshop.service(node, addresses)
         self._launch("service")
 
-    def _connect_psp(self, psp: OwnServer) -> PspControl:
+    def _connect_psp(self, psp: Server) -> PspControl:
         """Open its control plane, and have it send webhooks through its link to the router."""
         secrets, system = self._assembly.secrets, self._assembly.system
-        control = PspControl(_url(psp.port("control_port")), secrets.control_token)
+        control = PspControl(f"http://{psp.address('control_port')}", secrets.control_token)
         if system.webhook_path is not None:
             (node,) = self._named("psp")
             (link,) = self._links_from(node, "router")
@@ -131,29 +129,42 @@ class Startup:
             control.send_webhooks(url, secrets.webhook_secret, system.webhook_events)
         return control
 
-    def _endpoints(self, tls: Certificates, psp: OwnServer) -> Endpoints:
+    def _endpoints(self, tls: Certificates, psp: Server) -> Endpoints:
         (customers,) = (
             link for link in self._assembly.topology.links if link.source.role == "customers"
         )
-        db, database = next(iter(self._databases.items()))
         service = next(iter(self._made("service").values()))
         return Endpoints(
             customers=f"https://{self._links.address(customers)}",
             ca_file=tls.ca_file,
-            admin=_url(service.port),
-            books=database.url(AUDITOR, f"{LOOPBACK}:{self._nodes[db].port}"),
+            admin=f"http://{service.address}",
+            books=self._books(),
             metrics=self._metrics(psp),
+            data=dict(self._data()),
         )
 
-    def _metrics(self, psp: OwnServer) -> dict[str, str]:
+    def _books(self) -> str | None:
+        for node, database in self._databases.items():
+            return database.url(AUDITOR, self._nodes[node].address)
+        return None
+
+    def _data(self) -> Iterator[tuple[Node, Path]]:
+        for node in self._made("service"):
+            folder = self._workshop.data(node)
+            if folder is not None:
+                yield node, folder
+
+    def _metrics(self, psp: Server) -> dict[str, str]:
         urls = {str(node): caddy.metrics for node, caddy in self._caddies.items()}
         urls |= {
-            str(node): f"{_url(psp.port('control_port'))}/metrics" for node in self._made("psp")
+            str(node): f"http://{psp.address('control_port')}/metrics" for node in self._made("psp")
         }
         path = self._assembly.system.service.metrics
         if path is not None:
             services = self._made("service")
-            urls |= {str(node): _url(service.port) + path for node, service in services.items()}
+            urls |= {
+                str(node): f"http://{service.address}{path}" for node, service in services.items()
+            }
         return urls
 
     def _named(self, *roles: str) -> list[Node]:
@@ -162,16 +173,16 @@ class Startup:
             raise EnvironmentBroke(f"the topology has no {' or '.join(roles)}")
         return found
 
-    def _made(self, *roles: str) -> dict[Node, NodeProcess]:
-        return {node: process for node, process in self._nodes.items() if node.role in roles}
+    def _made(self, *roles: str) -> dict[Node, Part]:
+        return {node: part for node, part in self._nodes.items() if node.role in roles}
 
     def _launch(self, *roles: str) -> None:
-        for process in self._made(*roles).values():
-            process.launch()
+        for part in self._made(*roles).values():
+            part.launch()
 
     def _await(self, *roles: str) -> None:
-        for process in self._made(*roles).values():
-            process.await_ready()
+        for part in self._made(*roles).values():
+            part.await_ready()
 
     def _links_from(self, source: Node, role: str) -> list[Link]:
         return [
@@ -187,8 +198,4 @@ class Startup:
         """Open the links to nodes of these roles, whose addresses are known by now."""
         for link in self._assembly.topology.links:
             if link.target.role in roles:
-                self._links.open(link, f"{LOOPBACK}:{self._nodes[link.target].port}")
-
-
-def _url(port: int) -> str:
-    return f"http://{LOOPBACK}:{port}"
+                self._links.open(link, self._nodes[link.target].upstream)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from payresil.backends.embedded.node_process import NodeProcess
+from payresil.backends.embedded.parts import Part
 
 #: Seconds that a wave gets. Everything a run is judged by was read before.
 _WAVE_S = 1.0
 
 
-def stop(*waves: Iterable[NodeProcess]) -> None:
+def stop(*waves: Iterable[Part]) -> None:
     """Stop every node of the first wave, then of the next, so that nobody calls who is gone."""
     for wave in waves:
         nodes = tuple(wave)

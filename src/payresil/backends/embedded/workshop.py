@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from payresil.backends.embedded.cache import Cache, cache_folder
 from payresil.backends.embedded.caddy import Caddy
-from payresil.backends.embedded.caddy_config import Site
 from payresil.backends.embedded.certificates import Certificates, make_certificates
 from payresil.backends.embedded.node_process import NodeProcess
+from payresil.backends.embedded.orders import instance_values, psp_options
 from payresil.backends.embedded.own_server import OwnServer
+from payresil.backends.embedded.parts import Configuration
 from payresil.backends.embedded.postgres import Postgres
 from payresil.backends.embedded.postgres_files import PostgresFiles
 from payresil.backends.embedded.program import Program
 from payresil.backends.embedded.service import Service
+from payresil.backends.links import OnLoopback
 from payresil.backends.ports import HeldPort
 from payresil.core.protocols import Assembly, Launcher
 from payresil.core.topology import Node
-
-#: The PSP tries a webhook again after these seconds. A run is short: the last one repeats.
-_WEBHOOK_DELAYS_S = "0.2,0.5,1,2"
 
 
 def file_name(name: object) -> str:
@@ -30,8 +29,11 @@ def file_name(name: object) -> str:
     return str(name).replace("/", ".")
 
 
-class Workshop:
-    """Everything is made below ``assembly.work``; ports are given back by `stack`."""
+class ProcessWorkshop:
+    """`embedded.parts.Workshop` of processes.
+
+    Everything is made below ``assembly.work``; ports are given back by `stack`.
+    """
 
     def __init__(self, assembly: Assembly, launcher: Launcher, stack: ExitStack) -> None:
         """Nothing is started here."""
@@ -40,6 +42,7 @@ class Workshop:
         self._stack = stack
         self._work = assembly.work
         self._ready_files = self._made("ready")
+        self.places = OnLoopback()
 
     def certificates(self) -> Certificates:
         """An authority for this run, and the certificate of its ingress."""
@@ -56,24 +59,18 @@ class Workshop:
         server = OwnServer(
             "stub_psp",
             self._ready_file(node),
-            *("--data", str(self._made(file_name(node))), "--seed", str(self._assembly.seed)),
-            *("--reference-field", self._assembly.system.reference_field),
-            f"--reference-prefix={self._assembly.run}-",
-            *("--webhook-ca", str(tls.ca_file), "--webhook-delays", _WEBHOOK_DELAYS_S),
+            *("--data", str(self._made(file_name(node)))),
+            *psp_options(self._assembly, tls.ca_file),
             env={"STUB_PSP_CONTROL_TOKEN": self._assembly.secrets.control_token},
             ports=("port", "control_port"),
         )
         return self._process(node, server.program), server
 
-    def postgres_files(self) -> PostgresFiles:
-        """PostgreSQL's programs; kept in the work folder where there is no cache."""
-        return PostgresFiles(Cache(cache_folder(), self._work / "cache"))
-
-    def database(self, node: Node, files: PostgresFiles) -> tuple[NodeProcess, Postgres]:
+    def database(self, node: Node) -> tuple[NodeProcess, Postgres]:
         """A database with an empty cluster of its own."""
         database = Postgres(
             self._work / file_name(node),
-            files,
+            self._postgres_files,
             self._launcher,
             self._log(node),
             instances=self._assembly.system.service.instances,
@@ -83,28 +80,36 @@ class Workshop:
         return self._process(node, database.program, port.number), database
 
     def caddy(
-        self, node: Node, tls: Certificates, config: Callable[[Site], dict[str, Any]]
+        self, node: Node, tls: Certificates, config: Configuration
     ) -> tuple[NodeProcess, Caddy]:
         """A router or balancer, configured when it is started."""
-        caddy = Caddy(self._work / file_name(node), tls, config)
+        caddy = Caddy(self._work / file_name(node), tls, lambda site: config(site, tls))
         self._stack.callback(caddy.release)
         return self._process(node, caddy.program, caddy.port.number), caddy
 
     def service(self, node: Node, addresses: Mapping[str, str]) -> NodeProcess:
-        """An instance; `addresses` are ``database_url`` and ``psp_url``, through its links."""
-        secrets = self._assembly.secrets
+        """An instance; `addresses` are ``psp_url`` and, where it needs a database,
+        ``database_url``, through its links.
+        """
         values = {
             **addresses,
-            "psp_api_key": secrets.psp_api_key,
-            "webhook_secret": secrets.webhook_secret,
-            "api_token": secrets.api_token,
-            "admin_token": secrets.admin_token,
-            "node": str(node),
-            "region": node.region or "",
+            **instance_values(self._assembly, node),
+            "data": str(self.data(node)),
         }
         start, flaw = self._assembly.system.service, self._assembly.flaw
         service = Service(start, values, self._ready_file(node), flaw=flaw)
         return self._process(node, service.program)
+
+    def data(self, node: Node) -> Path:
+        """The folder that an instance keeps, however often it is started."""
+        folder = self._work / f"{file_name(node)}.data"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    @cached_property
+    def _postgres_files(self) -> PostgresFiles:
+        """PostgreSQL's programs; kept in the work folder where there is no cache."""
+        return PostgresFiles(Cache(cache_folder(), self._work / "cache"))
 
     def _process(
         self, name: Node | str, program: Callable[[int], Program], port: int = 0

@@ -1,0 +1,77 @@
+"""What can be set about containers, all of it from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from payresil.backends.ports import LOOPBACK
+from payresil.core.system import System
+
+#: Images of other projects: setting → image.
+OFFICIAL = {
+    "PAYRESIL_POSTGRES_IMAGE": "postgres:18",
+    "PAYRESIL_CADDY_IMAGE": "caddy:2",
+    "PAYRESIL_TOXIPROXY_IMAGE": "ghcr.io/shopify/toxiproxy:2.12.0",
+}
+
+#: The project's own image: setting and image.
+OWN, OWN_IMAGE = "PAYRESIL_IMAGE", "payresil:local"
+
+#: What names the image of a service: its system file does.
+SERVICE_IMAGE = "service.image"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Images by the setting that names them, and how containers are run."""
+
+    images: Mapping[str, str]
+    platform: str | None  # such as linux/arm64; the engine's own where it is None
+    address: str  # of this machine, as ports are published and reached
+
+    def images_for(self, system: System) -> dict[str, str]:
+        """The images that a run of `system` needs, by what names them."""
+        needed = dict(self.images)
+        if system.needs.database == "none":
+            del needed["PAYRESIL_POSTGRES_IMAGE"]
+        if system.service.image is not None:
+            needed[SERVICE_IMAGE] = system.service.image
+        return needed
+
+    @property
+    def own(self) -> str:
+        """The image of the harness's own parts, and of services that are a command."""
+        return self.images[OWN]
+
+    @property
+    def postgres(self) -> str:
+        """The image of databases."""
+        return self.images["PAYRESIL_POSTGRES_IMAGE"]
+
+    @property
+    def caddy(self) -> str:
+        """The image of routers and balancers."""
+        return self.images["PAYRESIL_CADDY_IMAGE"]
+
+    @property
+    def toxiproxy(self) -> str:
+        """The image of what all links go through."""
+        return self.images["PAYRESIL_TOXIPROXY_IMAGE"]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings out of environment variables; one that is empty counts as not set."""
+    registry = environment.get("PAYRESIL_REGISTRY", "")
+    if registry and not registry.endswith("/"):
+        registry += "/"
+    # What is named in full is taken as it is; only the defaults come from the mirror.
+    images = {
+        setting: environment.get(setting) or f"{registry}{image}"
+        for setting, image in OFFICIAL.items()
+    }
+    return Settings(
+        images={**images, OWN: environment.get(OWN) or OWN_IMAGE},
+        platform=environment.get("PAYRESIL_PLATFORM") or None,
+        address=environment.get("PAYRESIL_PUBLISH_ADDRESS") or LOOPBACK,
+    )

@@ -1,0 +1,259 @@
+"""Makes the containers of an assembly: each part with its image, its files and its ports."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+
+from docker.models.containers import Container
+from testcontainers.core.network import Network
+
+from payresil.backends.containers.container_node import ContainerNode
+from payresil.backends.containers.dock import Dock
+from payresil.backends.containers.networks import TOXIPROXY
+from payresil.backends.containers.places import InNetworks
+from payresil.backends.containers.questions import answers_200, takes_clients
+from payresil.backends.containers.recipe import Recipe
+from payresil.backends.containers.service import service_port, service_recipe
+from payresil.backends.embedded.caddy import GO_ENVIRONMENT
+from payresil.backends.embedded.caddy_config import Site
+from payresil.backends.embedded.certificates import Certificates, make_certificates
+from payresil.backends.embedded.orders import instance_values, psp_options
+from payresil.backends.embedded.parts import Configuration
+from payresil.backends.embedded.postgres_files import DATABASE, OWNER
+from payresil.backends.embedded.postgres_roles import AUDITOR, Roles, connections_for
+from payresil.backends.ports import HeldPort
+from payresil.core.protocols import Assembly
+from payresil.core.topology import Node
+
+_API = 8474
+_PSP, _PSP_CONTROL = 12111, 12112
+_POSTGRES = 5432
+_TLS, _CADDY_METRICS = 8443, 2019
+
+_FILES = PurePosixPath("/etc/payresil")
+_TLS_FILES = Certificates(
+    Path(_FILES / "ca.pem"), Path(_FILES / "chain.pem"), Path(_FILES / "key.pem")
+)
+_CADDY_STORAGE = Path("/tmp/caddy")
+
+
+class ContainerServer:
+    """`embedded.parts.Server`: the ports that a container publishes, by their keys."""
+
+    def __init__(self, part: ContainerNode, ports: Mapping[str, int]) -> None:
+        self._part = part
+        self._ports = dict(ports)
+
+    def address(self, key: str) -> str:
+        """``host:port`` at which the harness reaches one of them."""
+        return self._part.published(self._ports[key])
+
+
+class ContainerDatabase:
+    """`embedded.parts.Database`: its roles are made with its cluster."""
+
+    def __init__(self, roles: Roles) -> None:
+        self._roles = roles
+
+    def make_roles(self) -> None:
+        """They were made before it took its first client."""
+
+    def url(self, role: str, address: str) -> str:
+        """A database URL for `role` at ``host:port``. It holds the role's password."""
+        return self._roles.url(role, address)
+
+
+class ContainerCaddy:
+    """`embedded.parts.Measured`: a Caddy's metrics."""
+
+    def __init__(self, part: ContainerNode) -> None:
+        self._part = part
+
+    @property
+    def metrics(self) -> str:
+        """URL of its metrics."""
+        return f"http://{self._part.published(_CADDY_METRICS)}/metrics"
+
+
+class ContainerWorkshop:
+    """`embedded.parts.Workshop` of containers; ports are given back by `stack`."""
+
+    def __init__(self, assembly: Assembly, dock: Dock, stack: ExitStack) -> None:
+        """Make the networks; nothing is started here.
+
+        Raises:
+            EnvironmentBroke: when the engine refuses.
+        """
+        self.parts: dict[Node, ContainerNode] = {}
+        self.places = InNetworks(assembly.topology)
+        self._assembly = assembly
+        self._dock = dock
+        self._stack = stack
+        dock.networks.create(node for node in assembly.topology.nodes if node.role != "customers")
+
+    @property
+    def psp_container(self) -> Container:
+        """The PSP's container, once it runs."""
+        return next(part.container for node, part in self.parts.items() if node.role == "psp")
+
+    def certificates(self) -> Certificates:
+        """An authority for this run, and the certificate of its ingress."""
+        names = (TOXIPROXY, self._dock.settings.address)
+        return make_certificates(self._assembly.work / "tls", *names)
+
+    def toxiproxy(self) -> tuple[ContainerNode, ContainerServer]:
+        """The server that all links go through; a part of the harness and no node."""
+        customers = self.places.customers_port
+        part = self._made(
+            TOXIPROXY,
+            self._dock.networks.inner(),
+            lambda: Recipe(
+                self._dock.settings.toxiproxy,
+                command=("--host=0.0.0.0", f"--seed={self._assembly.seed}"),
+                environment={"PAYRESIL_ROLE": "toxiproxy"},  # for the own image
+            ),
+            ports=(_API, customers),
+            ready=lambda: answers_200(f"http://{part.address}/version"),
+        )
+        self.places.customers_address = part.published(customers)
+        return part, ContainerServer(part, {"port": _API})
+
+    def psp(self, node: Node, tls: Certificates) -> tuple[ContainerNode, ContainerServer]:
+        """The stub PSP. It trusts the run's authority when it sends webhooks."""
+        ca_file = _TLS_FILES.ca_file
+        part = self._node(
+            node,
+            lambda: Recipe(
+                self._dock.settings.own,
+                command=("psp", *psp_options(self._assembly, ca_file)),
+                environment={"STUB_PSP_CONTROL_TOKEN": self._assembly.secrets.control_token},
+                files={str(ca_file): tls.ca_file.read_bytes()},
+                volumes=("/var/lib/payresil",),
+            ),
+            port=_PSP,
+            published=_PSP_CONTROL,
+            ready=lambda: answers_200(f"http://{part.address}/metrics"),
+        )
+        return part, ContainerServer(part, {"control_port": _PSP_CONTROL})
+
+    def database(self, node: Node) -> tuple[ContainerNode, ContainerDatabase]:
+        """A database with an empty cluster of its own."""
+        roles = Roles()
+        settings = {
+            "max_connections": connections_for(self._assembly.system.service.instances),
+            "shared_buffers": "64MB",
+            "jit": "off",
+            "update_process_title": "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        part = self._node(
+            node,
+            lambda: Recipe(
+                self._dock.settings.postgres,
+                command=("postgres", *options),
+                environment={
+                    "POSTGRES_USER": OWNER,
+                    "POSTGRES_PASSWORD": roles.owner_password,
+                    "POSTGRES_DB": DATABASE,
+                },
+                files={"/docker-entrypoint-initdb.d/roles.sql": roles.statements().encode()},
+                volumes=("/var/lib/postgresql",),
+                stop_signal=signal.SIGINT,  # "fast": on SIGTERM it waits until its clients left
+                leave_signal=signal.SIGQUIT,
+            ),
+            port=_POSTGRES,
+            published=_POSTGRES,
+            ready=lambda: takes_clients(part.address, AUDITOR, DATABASE),
+        )
+        return part, ContainerDatabase(roles)
+
+    def caddy(
+        self, node: Node, tls: Certificates, config: Configuration
+    ) -> tuple[ContainerNode, ContainerCaddy]:
+        """A router or balancer, configured when it is started first."""
+        site = Site(_TLS, _CADDY_METRICS, _CADDY_STORAGE, host="")
+        file = str(_FILES / "caddy.json")
+        part = self._node(
+            node,
+            lambda: Recipe(
+                self._dock.settings.caddy,
+                command=("caddy", "run", "--config", file),
+                environment=GO_ENVIRONMENT,
+                files={file: json.dumps(config(site, _TLS_FILES)).encode(), **_content(tls)},
+            ),
+            port=_TLS,
+            published=_CADDY_METRICS,
+            ready=lambda: answers_200(f"http://{part.address}/metrics"),
+        )
+        return part, ContainerCaddy(part)
+
+    def service(self, node: Node, addresses: Mapping[str, str]) -> ContainerNode:
+        """An instance; `addresses` are what it reaches its database and its PSP at."""
+        start, flaw = self._assembly.system.service, self._assembly.flaw
+        values = {**addresses, **instance_values(self._assembly, node)}
+        recipe = service_recipe(
+            start, values, flaw=flaw, own=self._dock.settings.own, work=self._assembly.work
+        )
+        part = self._node(
+            node,
+            lambda: recipe,
+            port=service_port(start),
+            published=service_port(start),
+            ready=lambda: answers_200(f"http://{part.address}{start.ready}"),
+        )
+        return part
+
+    def data(self, node: Node) -> Path | None:
+        """It is in the container."""
+        return None
+
+    def _node(
+        self,
+        node: Node,
+        recipe: Callable[[], Recipe],
+        *,
+        port: int,
+        published: int,
+        ready: Callable[[], bool],
+    ) -> ContainerNode:
+        networks = (self._dock.networks.of(node),)
+        made = self._made(str(node), networks, recipe, ports=(published,), ready=ready, port=port)
+        self.parts[node] = made
+        return made
+
+    def _made(
+        self,
+        name: str,
+        networks: tuple[Network, ...],
+        recipe: Callable[[], Recipe],
+        *,
+        ports: tuple[int, ...],
+        ready: Callable[[], bool],
+        port: int = 0,
+    ) -> ContainerNode:
+        published = {inside: HeldPort() for inside in ports}
+        for held in published.values():
+            self._stack.callback(held.release)
+        return ContainerNode(
+            name,
+            recipe,
+            dock=self._dock,
+            networks=networks,
+            port=port,
+            published=published,
+            ready=ready,
+        )
+
+
+def _content(tls: Certificates) -> dict[str, bytes]:
+    """The files of the certificates, where the container has them."""
+    pairs = (
+        (_TLS_FILES.ca_file, tls.ca_file),
+        (_TLS_FILES.chain_file, tls.chain_file),
+        (_TLS_FILES.key_file, tls.key_file),
+    )
+    return {str(inside): here.read_bytes() for inside, here in pairs}

@@ -1,0 +1,1 @@
+"""``payresil init``: a system file and two scenarios to begin with, beside a service."""

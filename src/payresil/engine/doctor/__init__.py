@@ -1,0 +1,1 @@
+"""``payresil doctor``: is a system as its file says? Each mapping is tried, one by one."""

@@ -24,10 +24,10 @@ name: joined
 claim: A wallet that runs already keeps its books right when its PSP's answers are lost.
 system: {EXAMPLES / "node-wallet" / "system.yaml"}
 seed: 3
-workload: {{rate: 20/s, duration: 6s, journeys: {{checkout: 1, impatient: 1}}, warm_up: 1s}}
+workload: {{rate: 20/s, duration: 8s, journeys: {{checkout: 1, impatient: 1}}, warm_up: 1s}}
 faults:
-  - {{at: 3s, duration: 2s, psp_lost_answers: {{share: 50%}}}}
-  - {{at: 3s, duration: 2s, latency: {{link: customers->service, delay: 200ms}}}}
+  - {{at: 1500ms, duration: 1500ms, latency: {{link: customers->service, delay: 200ms}}}}
+  - {{at: 5500ms, duration: 1500ms, psp_lost_answers: {{share: 50%}}}}
 checks: [idempotency, durability, reconciliation]
 """
 THEIRS = {"name": "theirs", "type": "latency", "stream": "downstream", "attributes": {"latency": 1}}

@@ -424,12 +424,12 @@ def _samples(attempts: Table) -> Table:
 
 
 def _balances(entries: Table) -> Table:
-    accounts = entries["account"]
-    names = sorted(np.unique(accounts))
+    columns = {name: pa.array(entries[name]) for name in ("account", "amount_minor")}
+    sums = pa.table(columns).group_by("account").aggregate([("amount_minor", "sum")])
     return {
-        "account": names,
-        "currency": ["eur"] * len(names),
-        "balance_minor": [int(entries["amount_minor"][accounts == name].sum()) for name in names],
+        "account": sums["account"],
+        "currency": ["eur"] * len(sums),
+        "balance_minor": sums["amount_minor_sum"],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from payresil.checkers.webhook_types import know_webhook_types
+from payresil.core.grouping import columns, grouped, keep_suspects
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -35,6 +36,21 @@ def _run_time(column: str) -> str:
     """SQL for a moment of the service's wall clock in nanoseconds of run time."""
     return f"({column} - (select zero_wall_us from meta)) * 1000"
 
+
+#: What a row says of an event, as the lowest bits of its code: it was made before the heal (`$1`),
+#: delivered before the heal, delivered at least within `$2` after the end of traffic (`$3`).
+_MADE_BEFORE, _OVER_BEFORE, _OVER_IN_TIME = (1 << bit for bit in range(3))
+_BITS = 3
+
+_SAID_OF_EVENTS = f"""
+select (hash(event) >> {_BITS} << {_BITS})
+       | case when attempt = 0 and at_ns <= $1 then {_MADE_BEFORE}
+              when attempt > 0 and delivered and coalesce(answered_ns, at_ns) <= $3 + $2
+                then case when coalesce(answered_ns, at_ns) <= $1
+                          then {_OVER_BEFORE | _OVER_IN_TIME} else {_OVER_IN_TIME} end
+              else 0 end::ubigint
+from psp_events where type in (from webhook_types)
+"""
 
 #: What is open until it is over, by what it is called: SQL for intent, begun_ns, over_ns and
 #: whether it still is open, of all that was open at `$1` (ns), still is, or was over only after
@@ -76,8 +92,9 @@ from books_inbox where state = 'received'
 with undelivered as (
   select event, min(at_ns) filter (attempt = 0) as begun_ns,
          min(coalesce(answered_ns, at_ns)) filter (attempt > 0 and delivered) as over_ns
-  from psp_events where type in (from webhook_types) group by event
-  having over_ns is null or over_ns > $3 + $2 or (begun_ns <= $1 and over_ns > $1)
+  from psp_events
+  where type in (from webhook_types) and hash(event) >> 32 in (from perhaps_undelivered)
+  group by event having over_ns is null or over_ns > $3 + $2 or (begun_ns <= $1 and over_ns > $1)
 )
 select reference as intent, begun_ns, over_ns, over_ns is null as still
 from psp_events sent join undelivered on sent.event is not distinct from undelivered.event
@@ -126,6 +143,12 @@ class _Times:
     watched_ns: int
     within: Duration
 
+    @property
+    def bounds(self) -> list[int]:
+        """The parameters of the queries here, from `$1` on."""
+        healed_ns = _NEVER_NS if self.healed_ns is None else self.healed_ns
+        return [healed_ns, self.within.ns, self.traffic_ended_ns, self.watched_ns]
+
 
 @dataclass(frozen=True, slots=True)
 class _Queue:
@@ -162,7 +185,7 @@ def convergence(run: Run, within: Duration) -> Iterator[Result]:
     if times is None:
         yield Doubt("the run does not record when traffic ended and until when it was watched")
         return
-    know_webhook_types(run)
+    _look_at_events(run, times)
     payments, refunds, messages, events = run.rows(_JUDGED)[0]
     yield Measure("payments_judged", payments)
     yield Measure("refunds_judged", refunds)
@@ -187,6 +210,18 @@ def _times(run: Run, within: Duration) -> _Times | None:
     return _Times(run.one(_HEALED), traffic_ended_ns, watched_ns, within)
 
 
+def _look_at_events(run: Run, times: _Times) -> None:
+    """Pick those that may have been open when everything was healed, or later than allowed."""
+    know_webhook_types(run)
+    events = grouped(columns(run.sql, _SAID_OF_EVENTS, times.bounds[:3])[0], _BITS)
+    said = events.said()
+    made_before, over_before, in_time = (
+        said & bit != 0 for bit in (_MADE_BEFORE, _OVER_BEFORE, _OVER_IN_TIME)
+    )
+    closed = over_before | (in_time & ~made_before)
+    keep_suspects(run.sql, "perhaps_undelivered", events.keys[~closed])
+
+
 def _unhealed(run: Run) -> Iterator[Doubt]:
     ((_, faults, unhealed),) = run.rows(_HEALED)
     if unhealed:
@@ -195,9 +230,7 @@ def _unhealed(run: Run) -> Iterator[Doubt]:
 
 def _queue(run: Run, kind: str, times: _Times) -> _Queue:
     sql = _SUMMED.format(source=_OPEN[kind], never=_NEVER_NS)
-    healed_ns = _NEVER_NS if times.healed_ns is None else times.healed_ns
-    bounds = [healed_ns, times.within.ns, times.traffic_ended_ns, times.watched_ns]
-    return _Queue(kind, *run.rows(sql, bounds)[0])
+    return _Queue(kind, *run.rows(sql, times.bounds)[0])
 
 
 def _measures(queues: list[_Queue], healed_ns: int, within: Duration) -> Iterator[Measure]:

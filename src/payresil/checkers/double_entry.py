@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payresil.core.grouping import columns, grouped, keep_suspects, sums
 from payresil.core.registry import checker
 from payresil.core.results import Finding, Measure, Result
 from payresil.core.run import Run
 
-#: Journals run into millions and nearly all are right. So a first look at each asks only whether
-#: something may be wrong, and what that finds is looked at by currency.
-_FIRST_LOOK = """
-create or replace temp table journals_at_first as
-select journal,
-       count(*) < 2 or sum(amount_minor) <> 0 or min(currency) <> max(currency)
-         or bool_or(amount_minor is null or currency is null) as suspect
-from books_entries where journal is not null group by journal
+#: Journals run into millions and nearly all are right. So a first look asks only which sums of a
+#: journal and a currency may be wrong.
+_SUMS = """
+select hash(journal, currency), coalesce(amount_minor, 0), (amount_minor is null)::bigint
+from books_entries where journal is not null
 """
+_NAMES = "select hash(journal) from books_entries where journal is not null"
 
 _JOURNALS = """
 select journal, currency, sum(amount_minor) as off, count(*) as legs, min(intent) as intent
 from books_entries
-where journal is null
-   or journal in (select journal from journals_at_first where suspect)
+where journal is null or hash(journal, currency) >> 32 in (from journals_at_first)
 group by journal, currency
 having count(*) < 2 or sum(amount_minor) <> 0 or bool_or(amount_minor is null)
 order by intent, journal, currency
@@ -38,42 +36,34 @@ where coalesce(kept.balance_minor, 0) <> coalesce(posted.balance_minor, 0)
 order by account, currency
 """
 
-#: Those of no payment or currency are suspects as well.
-_SUSPECT = """
-semi join (select payment as suspect, currency as suspect_currency from suspects)
-  on payment is not distinct from suspect and currency is not distinct from suspect_currency
+#: What is posted less what is booked is zero of nearly every payment, here too. What needs a second
+#: look however that may be counts twice: what names no payment or currency, and reversals.
+_POSTED_LESS_BOOKED = """
+select hash(payment, currency), -coalesce(captured_minor, 0), -coalesce(refunded_minor, 0),
+       case when payment is null or currency is null then 2 else 1 end::bigint
+from books_payments
+union all
+select hash(payment, currency),
+       case when journal_kind = 'capture' and amount_minor > 0 then amount_minor else 0 end,
+       case when journal_kind = 'refund' and amount_minor > 0 then amount_minor else 0 end,
+       case when journal_kind = 'reversal' or payment is null or currency is null
+            then 2 else 0 end::bigint
+from books_entries
+where journal_kind = 'reversal' or journal_kind in ('capture', 'refund') and amount_minor > 0
 """
+
+_SUSPECT = "hash(payment, currency) >> 32 in (from payments_at_first)"
 
 #: A journal moves the sum of its debits. A reversal takes back a capture or a refund, which its
 #: kind does not say: where there is one, the net over accounts is compared instead, since legs
 #: that mirror each other cancel out on their accounts.
-#:
-#: Suspects first here, too: what is posted less what is booked is zero of nearly every payment.
 _PAYMENTS = f"""
-with suspects as materialized (
-  select payment, currency from (
-    select payment, currency, 1 as booked, -captured_minor as captured,
-           -refunded_minor as refunded, false as reversed,
-           payment is null or currency is null as nameless
-    from books_payments
-    union all
-    select payment, currency, 0,
-           case when journal_kind = 'capture' and amount_minor > 0 then amount_minor end,
-           case when journal_kind = 'refund' and amount_minor > 0 then amount_minor end,
-           journal_kind = 'reversal', payment is null or currency is null
-    from books_entries
-    where journal_kind = 'reversal'
-       or journal_kind in ('capture', 'refund') and amount_minor > 0
-  )
-  group by payment, currency
-  having sum(captured) <> 0 or sum(refunded) <> 0 or sum(booked) > 1
-    or bool_or(reversed or nameless)
-), posted as (
+with posted as (
   select payment, currency, min(intent) as intent,
          sum(amount_minor) filter (journal_kind = 'capture' and amount_minor > 0) as captured,
          sum(amount_minor) filter (journal_kind = 'refund' and amount_minor > 0) as refunded,
          bool_or(journal_kind = 'reversal') as reversed
-  from books_entries {_SUSPECT} where journal_kind in ('capture', 'refund', 'reversal')
+  from books_entries where journal_kind in ('capture', 'refund', 'reversal') and {_SUSPECT}
   group by payment, currency
 ), reversed as (
   select payment, currency, sum(net) filter (net > 0) as net
@@ -84,7 +74,7 @@ with suspects as materialized (
   group by payment, currency
 ), booked as (
   select payment, intent, currency, coalesce(captured_minor, 0) as captured,
-         coalesce(refunded_minor, 0) as refunded from books_payments {_SUSPECT}
+         coalesce(refunded_minor, 0) as refunded from books_payments where {_SUSPECT}
 )
 select payment, currency, coalesce(booked.intent, posted.intent) as intent,
        coalesce(booked.captured, 0), coalesce(posted.captured, 0),
@@ -109,13 +99,13 @@ def double_entry(run: Run) -> Iterator[Result]:
     is the sum of its entries; what is posted for a payment is what was captured and refunded.
     """
     yield Measure("entries_judged", run.one("select count(*) from books_entries"))
-    run.sql.execute(_FIRST_LOOK)
-    yield Measure("journals_judged", run.one("select count(*) from journals_at_first"))
+    yield Measure("journals_judged", len(grouped(columns(run.sql, _NAMES)[0]).keys))
     yield Measure("balances_judged", run.one("select count(*) from books_balances"))
     yield Measure(
         "captured_payments_judged",
         run.one("select count(*) from books_payments where captured_minor > 0"),
     )
+    _look_at_journals(run)
     for journal, currency, off, legs, intent in run.rows(_JOURNALS):
         wrong = f"is off by {off:,} {currency}" if off else f"has {legs} leg in {currency}"
         yield Finding(f"journal {journal} {wrong}", intent)
@@ -124,8 +114,21 @@ def double_entry(run: Run) -> Iterator[Result]:
             f"account {account} is kept as {_amount(kept, currency)}, "
             f"its entries sum to {_amount(posted, currency)}"
         )
+    _look_at_payments(run)
     for row in run.rows(_PAYMENTS):
         yield _payment(*row)
+
+
+def _look_at_journals(run: Run) -> None:
+    groups, (off, unsaid) = sums(*columns(run.sql, _SUMS))
+    suspects = groups.keys[(groups.counts < 2) | (off != 0) | (unsaid > 0)]
+    keep_suspects(run.sql, "journals_at_first", suspects)
+
+
+def _look_at_payments(run: Run) -> None:
+    groups, (captured, refunded, counted) = sums(*columns(run.sql, _POSTED_LESS_BOOKED))
+    suspects = groups.keys[(captured != 0) | (refunded != 0) | (counted > 1)]
+    keep_suspects(run.sql, "payments_at_first", suspects)
 
 
 def _payment(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from payresil.core.grouping import ambiguous, columns, grouped, keep_suspects, repeated
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -48,20 +51,21 @@ where status = 'succeeded' and psp_captures = 0
 group by reference, n having count(*) > 1 order by n, reference
 """
 
-#: What was answered of payments, where it is not the same every time. Payments run into millions
-#: and nearly all have one intent and one answer, so suspects are picked first. They are told by a
-#: hash: where two share one, both are looked at, which changes nothing. Intents are told apart by
-#: their numbers; their hashes are for rows that have none. Grouped by payment, so that reads count
-#: as much as replays.
+#: Payments run into millions and nearly all have one intent and one final answer. A code here is
+#: half a hash of the payment, half one of its intent or of a final answer.
+_PAYMENT_AND_INTENT = """
+select (hash(payment) >> 32 << 32) | (hash(intent) >> 32) from attempts where payment is not null
+"""
+_PAYMENT_AND_ANSWER = """
+select (hash(payment) >> 32 << 32) | (hash(answer) >> 32) from attempts
+where payment is not null and operation = 'pay' and outcome = 'ok' and answer is not null
+"""
+
+#: What was answered of payments, where it is not the same every time. Suspects are told by half a
+#: hash: where two share one, both are looked at, which changes nothing. Grouped by payment, so that
+#: reads count as much as replays.
 _ANSWERED_DIFFERENTLY = """
 create or replace temp table answered_differently as
-with suspects as materialized (
-  select hash(payment) as payment_hash from attempts where payment is not null
-  group by payment_hash
-  having min(n) <> max(n) or min(hash(intent)) <> max(hash(intent))
-    or min(answer) filter (operation = 'pay' and outcome = 'ok')
-       <> max(answer) filter (operation = 'pay' and outcome = 'ok')
-)
 select payment, min(intent) as least_intent, max(intent) as greatest_intent,
        min(intent) filter (is_final) as intent,
        min(answer) filter (is_final and answer <> 'authorized') as one,
@@ -70,7 +74,7 @@ select payment, min(intent) as least_intent, max(intent) as greatest_intent,
        bool_or(answer in ('declined', 'failed')) filter (is_final) as refused
 from (
   select payment, intent, answer, operation = 'pay' and outcome = 'ok' as is_final from attempts
-  where payment is not null and hash(payment) in (from suspects)
+  where payment is not null and hash(payment) >> 32 in (from several_answers)
 )
 group by payment
 having least_intent <> greatest_intent or one <> other or (authorized and refused)
@@ -100,12 +104,17 @@ select payment, least_intent, greatest_intent from answered_differently
 where least_intent <> greatest_intent order by least_intent, payment
 """
 
-#: Keys used again first, here too.
+_KEY_AND_PAYMENT = """
+select (hash(operation, key) >> 32 << 32) | (hash(payment) >> 32) from attempts
+where key is not null and kind <> 'read' and payment is not null
+"""
+_KEY_AND_AMOUNT = """
+select (hash(operation, key) >> 32 << 32) | (hash(amount_minor, currency) >> 32) from attempts
+where key is not null and kind <> 'read' and outcome = 'ok'
+"""
+
+#: Keys that stand for several payments or amounts, told by half a hash as well.
 _SAME_KEY = """
-with again as materialized (
-  select hash(operation, key) as key_hash from attempts
-  where key is not null and kind <> 'read' group by key_hash having count(*) > 1
-)
 select * from (
   select min(intent) as intent, operation, key,
          min(payment) as payment, max(payment) as other_payment,
@@ -114,11 +123,15 @@ select * from (
          min(currency) filter (outcome = 'ok') as currency,
          max(currency) filter (outcome = 'ok') as other_currency
   from attempts where key is not null and kind <> 'read'
-    and hash(operation, key) in (from again)
+    and hash(operation, key) >> 32 in (from keys_several)
   group by operation, key
 )
 where payment <> other_payment or amount <> other_amount or currency <> other_currency
 order by intent, operation, key
+"""
+
+_LOOKS = """
+select count(*) from attempts where kind = 'read' and operation = 'pay' and source <> 'audit'
 """
 
 #: What customers saw who looked a payment up after they had the final answer: how often, and what
@@ -153,19 +166,20 @@ from (
 """
 
 #: The client sent the same thing twice, or the PSP got the same request to move money twice.
-_TRIED_TWICE = """
-select count(*) from (
-  select hash(intent) from customers_again where creates > 1
-  union
-  select hash(intent) as intent_hash from attempts where operation <> 'pay' and kind <> 'read'
-  group by intent_hash, operation having count(*) > 1
-  union
-  select hash(reference) as intent_hash from psp_attempts
-  where reference is not null
-    and endpoint in ('payment_intents.create', 'payment_intents.confirm',
-                     'payment_intents.capture')
-  group by intent_hash, endpoint having count(*) > 1
-)
+_SENT_TWICE = """
+select hash(intent) from customers_again where creates > 1
+union all
+select hash(intent) as intent_hash from attempts where operation <> 'pay' and kind <> 'read'
+group by intent_hash, operation having count(*) > 1
+"""
+
+#: A code here tells the endpoint by its lowest bits.
+_MOVING = ("payment_intents.create", "payment_intents.confirm", "payment_intents.capture")
+_ENDPOINT_BITS = 2
+_ASKED_PSP = f"""
+select (hash(reference) >> {_ENDPOINT_BITS} << {_ENDPOINT_BITS})
+       | list_position({list(_MOVING)}, endpoint)::ubigint
+from psp_attempts where reference is not null and endpoint in {_MOVING}
 """
 
 _ANSWERS_LOST = """
@@ -196,7 +210,7 @@ def idempotency(run: Run) -> Iterator[Result]:
         yield Finding(f"held {holds} times at the PSP: {minor:,} {currency} in all", intent)
     for intent, done, asked in run.rows(_REFUNDED_TWICE):
         yield Finding(f"refunded {done} times at the PSP, asked for {asked}", intent)
-    run.sql.execute(_ANSWERED_DIFFERENTLY)
+    _look_at_answers(run)
     for intent, payment, one, other in run.rows(_CONTRADICTED):
         yield Finding(f"payment {payment} was answered as {one} and as {other}", intent)
     for intent, operation in run.rows(_OPERATION_CONTRADICTED):
@@ -207,7 +221,29 @@ def idempotency(run: Run) -> Iterator[Result]:
     yield from _keys(run)
 
 
+def _tried_twice(run: Run) -> int:
+    """How many intents were, told by the hashes of their text."""
+    sent = columns(run.sql, _SENT_TWICE)[0] >> _ENDPOINT_BITS
+    asked = repeated(columns(run.sql, _ASKED_PSP)[0]) >> _ENDPOINT_BITS
+    return len(grouped(np.concatenate([sent, asked])).keys)
+
+
+def _keep_ambiguous(run: Run, name: str, *codes: str) -> None:
+    """Make a table of suspects of what stands with several other things."""
+    found = [ambiguous(columns(run.sql, sql)[0]) for sql in codes]
+    keep_suspects(run.sql, name, np.concatenate(found))
+
+
+def _look_at_answers(run: Run) -> None:
+    """Make the table `answered_differently`."""
+    _keep_ambiguous(run, "several_answers", _PAYMENT_AND_INTENT, _PAYMENT_AND_ANSWER)
+    run.sql.execute(_ANSWERED_DIFFERENTLY)
+
+
 def _looks(run: Run) -> Iterator[Result]:
+    if not run.one(_LOOKS):
+        yield Measure("looks_judged", 0)
+        return
     ((looks, others),) = run.rows(_LOOKED, [run.meta.get("pending") or _PENDING])
     yield Measure("looks_judged", looks)
     for intent, payment, told, came in sorted(others or (), key=lambda look: (look[0], look[3])):
@@ -216,6 +252,7 @@ def _looks(run: Run) -> Iterator[Result]:
 
 
 def _keys(run: Run) -> Iterator[Result]:
+    _keep_ambiguous(run, "keys_several", _KEY_AND_PAYMENT, _KEY_AND_AMOUNT)
     for intent, operation, key, *answers in run.rows(_SAME_KEY):
         payment, other_payment, amount, other_amount, currency, other_currency = answers
         if payment != other_payment:
@@ -232,7 +269,7 @@ def _keys(run: Run) -> Iterator[Result]:
 
 
 def _measures(run: Run) -> Iterator[Result]:
-    tried_twice = run.one(_TRIED_TWICE)
+    tried_twice = _tried_twice(run)
     charges = run.one("select count(*) from psp_charges")
     yield Measure("intents_judged", run.one("select count(*) from intents"))
     yield Measure("attempts_judged", run.one("select count(*) from attempts"))

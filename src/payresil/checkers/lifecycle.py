@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
+
+from payresil.core.grouping import columns, grouped, keep_suspects
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -54,31 +57,30 @@ def _code(column: str) -> str:
     return f"case {column} {whens} else {_UNKNOWN_CODE} end"
 
 
-#: Payments whose rows do not come to a legal way. No two rows of a legal way set the same bits, so
-#: as many rows that come to it are it.
-_STRAYED = f"""
-select payment from (
-  select payment, {_code("state")}::bigint as step
-  from books_payments where payment is not null
-  union all
-  select payment,
-         case when seq between 1 and {_LONGEST}
+_WAY_BITS = _STEP_BITS * (_LONGEST + 1)
+_ANY_OTHER = (1 << _WAY_BITS) - 1
+
+#: What a row says of a payment, as the lowest bits of its code.
+_SAID = f"""
+select (hash(payment) >> {_WAY_BITS} << {_WAY_BITS}) | {_code("state")}::ubigint
+from books_payments where payment is not null
+union all
+select (hash(payment) >> {_WAY_BITS} << {_WAY_BITS})
+       | case when seq between 1 and {_LONGEST}
               then (case when from_state is null then 0 else {_code("from_state")} end * 8
-                    + {_code("to_state")})::bigint << ({_STEP_BITS} * seq)
-              else -1 end
-  from books_transitions where payment is not null
-)
-group by payment
-having (count(*), bit_or(step)) not in ({", ".join(map(str, _LEGAL_WAYS))})
+                    + {_code("to_state")})::ubigint << ({_STEP_BITS} * seq)::ubigint
+              else {_ANY_OTHER} end
+from books_transitions where payment is not null
 """
 
+_STRAYED = "hash(payment) >> 32 in (from strayed)"
+
 _STEPS = f"""
-with strayed as materialized ({_STRAYED})
 select payment, intent, true as booked, null as seq, null as from_state, state, null as cause
-from books_payments where payment in (from strayed)
+from books_payments where {_STRAYED}
 union all
 select payment, intent, false, seq, from_state, to_state, cause
-from books_transitions where payment in (from strayed)
+from books_transitions where {_STRAYED}
 order by payment, booked desc, seq, from_state, state, cause, intent
 """
 
@@ -165,6 +167,7 @@ def lifecycle(
 def _strayed(run: Run) -> Iterator[Result]:
     if nameless := run.one(_NAMELESS):
         yield Doubt(f"{nameless:,} payments or transitions in the books name no payment")
+    _look_at_payments(run)
     for payment, rows in groupby(run.rows(_STEPS), key=lambda row: row[0]):
         steps = list(rows)
         states = [state for _, _, booked, _, _, state, _ in steps if booked]
@@ -173,6 +176,18 @@ def _strayed(run: Run) -> Iterator[Result]:
         if wrong:
             intent = next((row[1] for row in steps if row[1] is not None), None)
             yield Finding(f"payment {payment}: {'; '.join(wrong)}", intent)
+
+
+def _look_at_payments(run: Run) -> None:
+    """Pick those whose rows do not come to a legal way.
+
+    No two rows of a legal way set the same bits, so as many rows that come to it are it.
+    """
+    payments = grouped(columns(run.sql, _SAID)[0], _WAY_BITS)
+    ways = payments.said() | payments.counts.astype(np.uint64) << np.uint64(_WAY_BITS)
+    legal = [rows << _WAY_BITS | way for rows, way in _LEGAL_WAYS]
+    strayed = ~np.isin(ways, np.array(legal, np.uint64))
+    keep_suspects(run.sql, "strayed", payments.keys[strayed])
 
 
 def _wrong(states: Sequence[str | None], transitions: Sequence[_Transition]) -> Iterator[str]:

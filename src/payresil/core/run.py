@@ -15,12 +15,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from payresil.core.grouping import columns, keep_as, repeated
 from payresil.core.pages import UnknownLayout
 from payresil.core.results import Line
 from payresil.core.schemas import SCHEMA_VERSION, SCHEMAS
 from payresil.core.sealed import Sealed
 from payresil.core.tables import TableError, from_rows, open_folder
-from payresil.core.views import ASKED_OFTEN, VIEWS
+from payresil.core.views import ASKED_OFTEN, HASHES, VIEWS
 
 #: What `run.json` must hold for a folder to be judged at all.
 _REQUIRED = {
@@ -159,6 +160,8 @@ class Run:
 
     def keep(self) -> None:
         """Work the views out that are asked often, once: same names, same rows, now tables."""
+        for view, hashes in HASHES.items():
+            keep_as(self.sql, view, "intent_hash", repeated(columns(self.sql, hashes)[0]))
         for view in ASKED_OFTEN:
             self.sql.execute(f"create temp table if not exists {view} as from main.{view}")
 

@@ -10,11 +10,7 @@ from __future__ import annotations
 
 #: Intents of which the service has several payments. Normally there is one of each, which needs no
 #: grouping. They are told by a hash: where two share one, both are grouped, which changes nothing.
-_BOOKED_AGAIN = """
-create view booked_again as
-select hash(coalesce(intent, 'payment ' || payment)) as intent_hash from books_payments
-group by intent_hash having count(*) > 1
-"""
+_BOOKED = "select hash(coalesce(intent, 'payment ' || payment)) as intent_hash from books_payments"
 
 #: The service's payments of an intent. Of a single one, each aggregate is the value itself.
 _SERVICE_MONEY = """
@@ -51,10 +47,9 @@ where hash(coalesce(intent, 'payment ' || payment)) in (from booked_again) group
 """
 
 #: Intents of which several charges at the PSP went through.
-_CHARGED_AGAIN = """
-create view charged_again as
+_CHARGED = """
 select hash(coalesce(reference, 'charge ' || charge)) as intent_hash from psp_charges
-where status = 'succeeded' group by intent_hash having count(*) > 1
+where status = 'succeeded'
 """
 
 #: The PSP's charges of an intent that went through. A capture moved money; it is kept while it
@@ -143,10 +138,10 @@ full join psp_money psp using (intent)
 left join asked_later later using (intent)
 """
 
+BOOKS_HASHES = {"booked_again": _BOOKED, "charged_again": _CHARGED}
+
 BOOKS_VIEWS = (
-    _BOOKED_AGAIN,
     _SERVICE_MONEY,
-    _CHARGED_AGAIN,
     _PSP_MONEY,
     _ASKED_LATER,
     _THREE_BOOKS,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from payresil.core.three_books import BOOKS_VIEWS
+from payresil.core.three_books import BOOKS_HASHES, BOOKS_VIEWS
 
 #: Most intents are tried once and need no grouping, which costs the most by far. Their numbers run
 #: into millions, so those that do are told by the hash of their text: where two share one, both are
 #: grouped, which changes nothing.
-_TRIED_AGAIN = """
-create view tried_again as
+_TRIED = """
 select hash(intent) as intent_hash from attempts where operation = 'pay' and source <> 'audit'
-group by intent_hash having count(*) > 1
 """
 
 _CUSTOMERS_AGAIN = """
@@ -169,8 +167,14 @@ select intent, at_ns, who, what, fault from (
 ) where intent is not null
 """
 
+#: Hashes of which the view of that name has those that occur more than once.
+HASHES = {"tried_again": _TRIED, **BOOKS_HASHES}
+
 VIEWS = (
-    _TRIED_AGAIN,
+    *(
+        f"create view {name} as {hashes} group by intent_hash having count(*) > 1"
+        for name, hashes in HASHES.items()
+    ),
     _CUSTOMERS_AGAIN,
     _CUSTOMERS,
     _INTENTS,
@@ -184,10 +188,4 @@ VIEWS = (
 )
 
 #: Views worth keeping as tables while a run is judged: several checks ask them.
-ASKED_OFTEN = (
-    "tried_again",
-    "customers_again",
-    "booked_again",
-    "charged_again",
-    "three_books",
-)
+ASKED_OFTEN = (*HASHES, "customers_again", "three_books")

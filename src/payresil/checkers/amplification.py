@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from payresil.core.grouping import columns, grouped, keep_as
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -26,22 +29,34 @@ _MOVING = (
     "'payment_intents.cancel', 'refunds.create')"
 )
 
+#: What a request says, as the lowest bits of its code; the others are the payment's number.
+_CAPTURE, _UNDOING, _REFUSAL = (1 << bit for bit in range(3))
+_BITS = 3
+
+_REQUESTS = f"""
+select (n << {_BITS})::ubigint
+       | case when endpoint = 'payment_intents.capture' then {_CAPTURE}
+              when endpoint in ('payment_intents.cancel', 'refunds.create') then {_UNDOING}
+              else 0 end::ubigint
+       | case when endpoint in ('payment_intents.capture', 'payment_intents.cancel',
+                                'refunds.create')
+                   and status between 400 and 499 and status not in (409, 429)
+              then {_REFUSAL} else 0 end::ubigint
+from (
+  select endpoint, status, try_cast(substr(reference, length(run) + 2) as bigint) as n
+  from psp_attempts, meta where {_MOVING} and starts_with(reference, run || '-')
+)
+where n between 0 and {2**60}
+"""
+
 #: By payment that reached the PSP: what was asked for, and how often who asked. The attempts of
 #: an operation are numbered from 1, so the first ones count the operations. Of captures, and of
 #: cancellations and refunds, at most so many got to the PSP as it had requests of that kind; and
 #: of those that the customer was refused at once, as many as the PSP itself refused. Joined by the
 #: payment's number, which takes less room than its text.
-_PAYMENTS = f"""
+_PAYMENTS = """
 create or replace temp table payments_at_psp as
-with told as (
-  select try_cast(substr(reference, length(run) + 2) as bigint) as n, count(*) as requests,
-         count(*) filter (endpoint = 'payment_intents.capture') as captures,
-         count(*) filter (endpoint in ('payment_intents.cancel', 'refunds.create')) as undoings,
-         count(*) filter (endpoint in ('payment_intents.capture', 'payment_intents.cancel',
-                                       'refunds.create')
-                          and status between 400 and 499 and status not in (409, 429)) as refusals
-  from psp_attempts, meta where {_MOVING} and starts_with(reference, run || '-') group by 1
-), later as (
+with later as (
   select n, count(*) filter (attempt = 1) as operations,
          count(*) filter (attempt = 1 and operation = 'capture') as captures,
          count(*) filter (attempt = 1 and outcome = 'fail' and status <> 429) as refused,
@@ -49,10 +64,10 @@ with told as (
   from attempts where operation <> 'pay' and source <> 'audit' group by n
 ), reached as (
   select n, requests, coalesce(later.operations, 0) as wanted, coalesce(later.sent, 0) as sent,
-         coalesce(least(later.captures, told.captures)
+         coalesce(least(later.captures, told_psp.captures)
                   + least(later.operations - later.captures, undoings), 0) as at_most,
          coalesce(later.operations - refused + least(refused, refusals), 0) as not_refused
-  from told left join later using (n)
+  from told_psp left join later using (n)
 ), counted as (
   select *, least(at_most, greatest(not_refused, 1)) as later from reached
 )
@@ -149,6 +164,7 @@ def amplification(
     """
     if mean is None and most is None:
         yield Doubt("no objective is set: give mean or most a ratio such as 2x")
+    _count_requests(run)
     run.sql.execute(_PAYMENTS)
     phases = {row[0]: _Sums(*row[1:]) for row in run.rows(_SUMS)}
     whole = sum(phases.values(), _Sums())
@@ -163,6 +179,20 @@ def amplification(
     if most is not None and whole.most > most:
         for intent, requests, operations, sent in run.rows(_WORST_OF, [float(most)]):
             yield Finding(f"{_said(requests, operations, sent)}; {most} is allowed", intent)
+
+
+def _count_requests(run: Run) -> None:
+    """Make the table `told_psp`: by payment, how many requests of which kind the PSP got."""
+    groups = grouped(columns(run.sql, _REQUESTS)[0], _BITS)
+    keep_as(
+        run.sql,
+        "told_psp",
+        n=(groups.keys >> _BITS).astype(np.int64),
+        requests=groups.counts,
+        captures=groups.saying(_CAPTURE),
+        undoings=groups.saying(_UNDOING),
+        refusals=groups.saying(_REFUSAL),
+    )
 
 
 def _measures(whole: _Sums, mean: Ratio | None, most: Ratio | None) -> Iterator[Measure]:

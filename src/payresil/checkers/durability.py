@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payresil.checkers.refunds_asked import REFUNDS_ASKED
 from payresil.core.registry import checker
 from payresil.core.results import Finding, Measure, Result
 from payresil.core.run import Run
@@ -23,12 +22,14 @@ from three_books where acknowledged_ns is not null
 #: What was written down only after it had been acknowledged was lost and found again: a whole
 #: payment shows by when it was made, one that was lost in part by when it first succeeded. That
 #: is looked up of those alone that changed after they had been acknowledged.
-_WRONG = f"""
-with {REFUNDS_ASKED}, changed_late as materialized (
+_WRONG = """
+with changed_late as materialized (
   select intent from three_books
   where acknowledged_ns is not null and booked_payments > 0
-    and coalesce((booked_updated_us - (select zero_wall_us from meta)) * 1000
-                 > acknowledged_ns + $1, true)
+    and (coalesce((booked_updated_us - (select zero_wall_us from meta)) * 1000
+                  > acknowledged_ns + $1, true)
+         or coalesce((booked_created_us - (select zero_wall_us from meta)) * 1000
+                     > acknowledged_ns + $1, false))
 ), succeeded as (
   select intent, min(at_us) as succeeded_us from books_transitions
   where to_state = 'succeeded' and intent in (from changed_late) group by intent
@@ -38,17 +39,19 @@ with {REFUNDS_ASKED}, changed_late as materialized (
            as created_late_ns,
          (succeeded_us - (select zero_wall_us from meta)) * 1000 - acknowledged_ns
            as succeeded_late_ns
-  from three_books left join succeeded using (intent) where acknowledged_ns is not null
+  from three_books left join succeeded using (intent)
+  where acknowledged_ns is not null
+    and (not agrees or intent in (from changed_late) or intent in (select intent from returned))
 )
 select * from (
   select intent, n, acknowledged_ns, expected_minor, asked_currency,
          case when booked_payments = 0 then 'absent from the books of the service'
               when booked_succeeded = 0 then booked_state || ' in the books of the service'
               when created_late_ns > $1
-                then format('in the books of the service only {{:.3f}} s later: lost, and found '
+                then format('in the books of the service only {:.3f} s later: lost, and found '
                             || 'again', created_late_ns / 1e9)
               when succeeded_late_ns > $1
-                then format('succeeded in the books of the service only {{:.3f}} s later: lost, '
+                then format('succeeded in the books of the service only {:.3f} s later: lost, '
                             || 'and found again', succeeded_late_ns / 1e9)
               when booked_currency is distinct from asked_currency
                 then 'in the books of the service in ' || coalesce(booked_currency, 'no currency')

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payresil.checkers.refunds_asked import REFUNDS_ASKED
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.steps import settled, steps
 from payresil.core.values import Duration
 
-#: Every intent of the three books with the types of its breaks; most have none.
+#: Every intent of the three books with the types of its breaks; most agree and have none.
 #:
 #: A reference that nobody sent is a phantom, but for the numbers that were reserved for a generator
 #: whose rows were lost with it. What the client was told is compared only where it was final:
@@ -20,8 +19,11 @@ from payresil.core.values import Duration
 #: once a cancellation was acknowledged. Of an intent captured twice the net is compared, since a
 #: service may undo a duplicate without booking it. Of one captured once that the service holds for
 #: paid, no more may be refunded than was asked for.
-_BREAKS = f"""
-with {REFUNDS_ASKED}, books as (
+_BREAKS = """
+with pending as (
+  select intent, count(*) as refunds from books_refunds
+  where state = 'processing' and intent is not null group by intent
+), books as (
   select three_books.*, lost.intent is not null as lost,
          told not in ('fail', 'unknown') as told_final,
          booked_minor - booked_refunded_minor as booked_net,
@@ -29,9 +31,8 @@ with {REFUNDS_ASKED}, books as (
          asked_back_minor, asked_all, returned_minor
   from three_books left join (select intent from reserved_without_row) lost using (intent)
   left join returned using (intent)
-), pending as (
-  select intent, count(*) as refunds from books_refunds
-  where state = 'processing' and intent is not null group by intent
+  where not agrees
+     or intent in (select intent from returned) or intent in (select intent from pending)
 ), typed as (
   select books.*, told is null and not lost and (booked_payments > 0 or psp_captures > 0)
            as phantom,

@@ -100,13 +100,15 @@ def keep_suspects(database: duckdb.DuckDBPyConnection, name: str, keys: Codes) -
 
     SQL then finds the rows that need a second look by `hash(key) >> 32 in (from name)`.
     """
-    keep_as(database, name, "half_hash", keys >> _HALF)
+    keep_as(database, name, half_hash=keys >> _HALF)
 
 
-def keep_as(database: duckdb.DuckDBPyConnection, name: str, column: str, values: Codes) -> None:
-    """Make `values` a temporary table that SQL can ask, with one column."""
+def keep_as(
+    database: duckdb.DuckDBPyConnection, name: str, **values: npt.NDArray[np.integer[Any]]
+) -> None:
+    """Make a temporary table of columns of the same length, for SQL to ask."""
     given = f"{name}_given"
-    database.register(given, pa.table({column: values}))
+    database.register(given, pa.table(values))
     try:
         database.execute(f"create or replace temp table {name} as from {given}")
     finally:

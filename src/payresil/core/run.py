@@ -161,7 +161,7 @@ class Run:
     def keep(self) -> None:
         """Work the views out that are asked often, once: same names, same rows, now tables."""
         for view, hashes in HASHES.items():
-            keep_as(self.sql, view, "intent_hash", repeated(columns(self.sql, hashes)[0]))
+            keep_as(self.sql, view, intent_hash=repeated(columns(self.sql, hashes)[0]))
         for view in ASKED_OFTEN:
             self.sql.execute(f"create temp table if not exists {view} as from main.{view}")
 

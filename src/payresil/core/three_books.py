@@ -104,8 +104,21 @@ from (select intent, operation, min(kind) filter (kind <> 'read') as kind,
 group by intent
 """
 
+#: `agrees`: paid once, the same everywhere, and nothing given back, as most intents are.
 _THREE_BOOKS = """
 create view three_books as
+select *, coalesce(
+         told = 'succeeded' and booked_state = 'succeeded' and booked_payments = 1
+         and booked_succeeded = 1 and psp_charges = 1 and psp_captures = 1 and psp_kept = 1
+         and asked_minor = booked_least_minor and asked_minor = booked_most_minor
+         and expected_minor = booked_minor and booked_minor = psp_minor
+         and booked_minor in (booked_least_captured_minor, booked_most_captured_minor)
+         and psp_minor in (psp_least_captured_minor, psp_most_captured_minor)
+         and asked_currency = booked_currency and booked_currency = booked_last_currency
+         and asked_currency = psp_currency and psp_currency = psp_last_currency
+         and booked_refunded_minor = 0 and psp_refunded_minor = 0 and told_refunded_minor = 0
+         and told_canceled_ns is null, false) as agrees
+from (
 select intent, client.n, client.state as told,
        least(client.acknowledged_ns, later.captured_ns) as acknowledged_ns,
        client.amount_minor as asked_minor, client.currency as asked_currency,
@@ -136,6 +149,33 @@ from client_books client
 full join service_money service using (intent)
 full join psp_money psp using (intent)
 left join asked_later later using (intent)
+)
+"""
+
+#: How much of a payment its customer asked to have back, against what the PSP gave back, of those
+#: that have had or asked for any refund. `asked_back_minor`: every refund that was asked for and
+#: neither refused for certain nor said to have failed; `asked_all` where one named no amount and so
+#: meant the whole. The PSP's refunds that failed are none.
+_RETURNED = """
+create view returned as
+with asked as (
+  select intent, sum(amount_minor)::bigint as asked_back_minor, bool_or(whole) as asked_all
+  from (select intent, operation, coalesce(max(amount_minor), 0) as amount_minor,
+               max(amount_minor) is null as whole
+        from attempts where kind = 'refund' group by intent, operation
+        having bool_or(outcome = 'ok' and answer is distinct from 'failed')
+            or (bool_or(outcome = 'unknown') and not bool_or(outcome = 'ok')))
+  group by intent
+), given as (
+  select reference as intent, sum(amount_minor)::bigint as given_minor from psp_refunds
+  where status in ('succeeded', 'pending') and reference is not null group by reference
+)
+select intent, coalesce(asked_back_minor, 0) as asked_back_minor,
+       coalesce(asked_all, false) as asked_all,
+       greatest(psp_refunded_minor, coalesce(given_minor, 0)) as returned_minor
+from three_books left join asked using (intent) left join given using (intent)
+where asked_back_minor is not null or given_minor is not null
+   or psp_refunded_minor > 0 or booked_refunded_minor > 0
 """
 
 BOOKS_HASHES = {"booked_again": _BOOKED, "charged_again": _CHARGED}
@@ -145,4 +185,5 @@ BOOKS_VIEWS = (
     _PSP_MONEY,
     _ASKED_LATER,
     _THREE_BOOKS,
+    _RETURNED,
 )

@@ -26,6 +26,7 @@ guide: .venv/.installed-dev
 # Needs a Docker engine, docker-compose, debootstrap and Prometheus; builds the image where it can.
 docker-test: .venv/.installed-dev
 	containers/build.sh
+	containers/prometheus-image.sh
 	$(BIN)/python -m pytest -m docker tests/contracts tests/backends/docker tests/docker
 
 lint: .venv/.installed-dev

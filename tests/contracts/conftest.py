@@ -143,7 +143,13 @@ def system_for(backend: str) -> System:
 
 
 @contextlib.contextmanager
-def brought_up(backend: str, system: System | None = None, flaw: str | None = None) -> Iterator[Up]:
+def brought_up(
+    backend: str,
+    system: System | None = None,
+    flaw: str | None = None,
+    *,
+    asks_prometheus: bool = False,
+) -> Iterator[Up]:
     """Bring `system` up in a fresh environment, and take it down again."""
     system = system or system_for(backend)
     folder = Path(tempfile.mkdtemp(prefix="payresil-test-"))
@@ -166,6 +172,7 @@ def brought_up(backend: str, system: System | None = None, flaw: str | None = No
         work=work,
         logs=logs,
         on_event=on_event,
+        asks_prometheus=asks_prometheus,
     )
     try:
         with (

@@ -13,6 +13,7 @@ import docker
 #: The project's image plays every part: official ones may be out of reach.
 OWN = os.environ.get("PAYRESIL_IMAGE") or "payresil:local"
 PLAYED = ("PAYRESIL_POSTGRES_IMAGE", "PAYRESIL_CADDY_IMAGE", "PAYRESIL_TOXIPROXY_IMAGE")
+OWN_PROMETHEUS = "payresil-prometheus:local"
 
 _TAG = "payresil-tiny-service:test"
 
@@ -22,6 +23,7 @@ def image_of(script: Path) -> str:
     """An image of the own one with a script in it, and no entry point."""
     for setting in PLAYED:
         os.environ.setdefault(setting, OWN)
+    os.environ.setdefault("PAYRESIL_PROMETHEUS_IMAGE", OWN_PROMETHEUS)
     dockerfile = f"FROM {OWN}\nENTRYPOINT []\nCOPY {script.name} /{script.name}\n"
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:

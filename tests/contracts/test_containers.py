@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import docker
@@ -11,6 +11,7 @@ import pytest
 
 from payresil.core.registry import faults
 from payresil.core.values import Share, Size
+from payresil.engine.prometheus.client import PrometheusClient
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -32,7 +33,7 @@ CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.ar
 def shared(
     request: pytest.FixtureRequest, bring_up: Callable[..., AbstractContextManager[Any]]
 ) -> Any:
-    with bring_up(request.param) as up:
+    with bring_up(request.param, asks_prometheus=True) as up:
         yield up
 
 
@@ -53,7 +54,7 @@ def reaches(container: Any, host: str, port: int) -> bool:
 
 def test_everything_is_published_on_loopback_alone(up: Any, engine: docker.DockerClient) -> None:
     found = containers(up, engine)
-    assert len(found) == 7
+    assert len(found) == 8
     for container in found.values():
         bindings = [each for bindings in container.ports.values() for each in bindings or ()]
         assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
@@ -68,6 +69,21 @@ def test_toxiproxy_is_the_only_way_from_one_network_to_another(
     for network in psp.attrs["NetworkSettings"]["Networks"].values():
         assert not reaches(service, network["IPAddress"], 12111)
     assert not reaches(service, "psp", 12111)
+
+
+def test_a_prometheus_looks_at_every_node_past_its_links(up: Any, until: Until) -> None:
+    endpoints = up.environment.endpoints
+    with (
+        up.environment.links.apply("service->db", [], down=True),
+        up.environment.links.apply("router->lb", [], down=True),
+        closing(PrometheusClient(endpoints.prometheus)) as client,
+    ):
+
+        def seen() -> set[str]:
+            found = client.range("up == 1", client.last_moment())
+            return {series.labels["node"] for series in found}
+
+        until(lambda: seen() == endpoints.metrics.keys())
 
 
 def test_a_node_that_is_started_again_is_published_where_it_was(
@@ -117,9 +133,9 @@ def test_one_that_wants_more_memory_than_it_may_have_is_killed_and_comes_back(
 def test_nothing_is_left(
     bring_up: Callable[..., AbstractContextManager[Any]], engine: docker.DockerClient
 ) -> None:
-    with bring_up("docker") as up:
+    with bring_up("docker", asks_prometheus=True) as up:
         (label,) = {each.labels["payresil.environment"] for each in containers(up, engine).values()}
-        assert _labelled(engine, label) == (7, 4, 2)
+        assert _labelled(engine, label) == (8, 4, 3)
     assert _labelled(engine, label) == (0, 0, 0)
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from payresil.backends.embedded.environment import RunningEnvironment, healed_at_the_end
 from payresil.backends.embedded.isolation import silenced
-from payresil.backends.embedded.startup import Startup
+from payresil.backends.embedded.startup import Running, Startup
+from payresil.backends.embedded.stopping import stop
 from payresil.core.protocols import Assembly, Environment, Launcher
 from payresil.core.registry import backend
 from payresil.core.topology import Node
 
+if TYPE_CHECKING:
+    from payresil.backends.containers.workshop import ContainerWorkshop
+
 CAPABILITIES = frozenset({"links", "psp_rules", "nodes", "networks", "limits"})
 
 
-@backend
+@backend(brings_prometheus=True)
 @contextmanager
 def docker(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
     """Real parts as containers of a Docker engine, every link through Toxiproxy.
@@ -36,7 +42,7 @@ def docker(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
 
     launcher.sweep(assembly.work)
     settings, client = read_settings(os.environ), connect()
-    images = settings.images_for(assembly.system)
+    images = settings.images_for(assembly.system, asks_prometheus=assembly.asks_prometheus)
     make_present(client, images, settings.platform)
     version = client.version()["Version"]
     assembly.on_event("harness", "docker", "engine", version=version, images=images)
@@ -47,6 +53,8 @@ def docker(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
         workshop = ContainerWorkshop(assembly, dock, stack)
         running = Startup(assembly, workshop, stack).run()
         refuse_other_machine(workshop.psp_container)
+        if assembly.asks_prometheus:
+            running = _watched(running, workshop, stack)
 
         @contextmanager
         def cut(node: Node) -> Iterator[None]:
@@ -71,3 +79,13 @@ def docker(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
         stack.callback(environment.close)
         stack.enter_context(healed_at_the_end(assembly, environment))
         yield environment
+
+
+def _watched(running: Running, workshop: ContainerWorkshop, stack: ExitStack) -> Running:
+    """The same with a Prometheus; started last, so that it does not see nodes that start."""
+    prometheus = workshop.prometheus(running.endpoints.metrics)
+    stack.callback(stop, [prometheus])
+    prometheus.launch()
+    prometheus.await_ready()
+    endpoints = replace(running.endpoints, prometheus=f"http://{prometheus.address}")
+    return replace(running, endpoints=endpoints)

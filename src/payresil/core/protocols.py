@@ -203,6 +203,7 @@ class Assembly:
     logs: Path
     on_event: Callable[..., None]  # (kind, name, what, **detail): into the events table
     attached: Attached | None = None  # where the system is, when it runs already
+    asks_prometheus: bool = False  # checks will ask one, and none was named
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ class Endpoints:
     books: str | None  # database URL, not through a link; None where there is no database
     metrics: Mapping[str, str]  # node → URL of its metrics
     data: Mapping[Node, Path] = field(default_factory=dict)  # instance → its folder, where it can
+    prometheus: str | None = None  # URL of one that the backend brought along
 
 
 class Environment(Protocol):

@@ -218,10 +218,22 @@ def renderer(*, file: str | None) -> Callable[..., Any]:
     return register
 
 
-def backend(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a backend: ``(Assembly, Launcher) → context manager of Environment``."""
-    backends.add(_plain(call.__name__), call)
-    return call
+@overload
+def backend(call: _Call) -> _Call: ...
+@overload
+def backend(*, brings_prometheus: bool = False) -> Callable[[_Call], _Call]: ...
+def backend(call: _Call | None = None, *, brings_prometheus: bool = False) -> Any:
+    """Register a backend: ``(Assembly, Launcher) → context manager of Environment``.
+
+    `brings_prometheus` says that it starts one of its own where the assembly asks for it. Both
+    ``@backend`` and ``@backend(brings_prometheus=True)`` work.
+    """
+
+    def register(call: _Call) -> _Call:
+        backends.add(_plain(call.__name__), call, brings_prometheus=brings_prometheus)
+        return call
+
+    return register if call is None else register(call)
 
 
 def import_file(path: Path) -> None:

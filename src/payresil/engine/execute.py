@@ -22,6 +22,7 @@ from payresil.engine.closing import close_books
 from payresil.engine.journal import Journal
 from payresil.engine.phases import Phases
 from payresil.engine.progress import Progress
+from payresil.engine.prometheus.finding import asks_prometheus
 from payresil.engine.prometheus.watching import watched
 from payresil.engine.run_file import write_run_file
 from payresil.engine.run_plan import RunPlan
@@ -68,6 +69,7 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             logs=plan.folder / "logs",
             on_event=journal.write,
             attached=plan.attached,
+            asks_prometheus=asks_prometheus(plan.scenario, plan.prometheus, plan.attached),
         )
         recording = _Recording(plan, assembly, journal, phases, progress, stop)
         try:

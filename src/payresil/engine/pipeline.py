@@ -58,7 +58,7 @@ def prepare(
     if prometheus is not None:
         refuse_address(prometheus)
     try:
-        backends.get(backend)
+        brought = backends.get(backend).traits["brings_prometheus"]
         scenario = load_scenario(path, flaw=flaw, seed=seed)
         system = load_system(scenario.system.name)
         check_start(scenario.system.name, system, backend)
@@ -70,7 +70,7 @@ def prepare(
         warnings = [
             *lint(scenario, system, topology),
             *missing_steps(system),
-            *missing_prometheus(scenario, prometheus, attached),
+            *missing_prometheus(scenario, prometheus, attached, brought=brought),
         ]
         if attached:
             warnings += [*notices(scenario, attached.file), *(f"cannot: {each}" for each in cannot)]

@@ -9,6 +9,7 @@ import docker.errors
 import pytest
 
 from payresil.backends.containers.images import make_present
+from payresil.backends.containers.settings import OFFICIAL, PROMETHEUS
 from payresil.core.protocols import EnvironmentBroke
 
 
@@ -68,3 +69,14 @@ def test_everything_that_cannot_be_pulled_is_named_with_what_to_do() -> None:
     assert "build shop, or name another in the system file" in said
     assert said.endswith("(toomanyrequests)")
     assert "\n" not in said
+    assert "prometheus" not in said
+
+
+def test_a_prometheus_that_cannot_be_pulled_can_be_made_or_named() -> None:
+    with pytest.raises(EnvironmentBroke) as broke:
+        make_present(Engine(set(), {}), {PROMETHEUS: OFFICIAL[PROMETHEUS]}, None)
+    said = str(broke.value)
+    assert "make one with containers/prometheus-image.sh" in said
+    assert "set PAYRESIL_PROMETHEUS_IMAGE to payresil-prometheus:local" in said
+    assert "--prometheus URL" in said
+    assert "payresil:local" not in said  # that one plays no Prometheus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from payresil.backends.containers.settings import OFFICIAL, OWN, read_settings
+from payresil.backends.containers.settings import OFFICIAL, OWN, PROMETHEUS, read_settings
 from payresil.core.system import Api, Needs, ServiceStart, System
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "containers.md"
@@ -34,7 +34,8 @@ def test_what_is_empty_is_not_set() -> None:
 
 def test_only_what_a_system_needs_is_looked_for() -> None:
     settings = read_settings({})
-    assert settings.images_for(SYSTEM) == settings.images
+    assert settings.images_for(SYSTEM, asks_prometheus=True) == settings.images
+    assert settings.images.keys() - settings.images_for(SYSTEM).keys() == {PROMETHEUS}
     start = replace(SYSTEM.service, image="shop:1")
     shop = replace(SYSTEM, service=start, needs=Needs(database="none"))
     needed = settings.images_for(shop)

@@ -13,8 +13,8 @@ from payresil.engine.journal import Journal
 from payresil.engine.pipeline import prepare
 from payresil.engine.run_plan import RunPlan
 
-#: What a test's Prometheus answers: path without its query → status and body.
-Answers = dict[str, tuple[int, Any]]
+#: What a test's Prometheus answers: path without its query → status and body, or what gives them.
+Answers = dict[str, tuple[int, Any] | Callable[[], tuple[int, Any]]]
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def pretended(serve: Callable[..., str]) -> Callable[[Answers], str]:
 
     def start(answers: Answers) -> str:
         def answer(_method: str, path: str, _headers: dict[str, str]) -> tuple[int, str]:
-            status, body = answers.get(path.partition("?")[0], (404, "not found"))
+            found = answers.get(path.partition("?")[0], (404, "not found"))
+            status, body = found() if callable(found) else found
             return status, body if isinstance(body, str) else json.dumps(body)
 
         return serve(answer)

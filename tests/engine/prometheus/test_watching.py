@@ -12,9 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from payresil.backends.launcher import Supervisor
-from payresil.core.protocols import EnvironmentBroke
+from payresil.backends.prometheus_file import configuration
+from payresil.core.protocols import Endpoints, EnvironmentBroke
 from payresil.core.run import Run
 from payresil.core.tables import from_rows, read_folder
 from payresil.engine.closing import settle_bound
@@ -28,7 +30,6 @@ from payresil.engine.prometheus.finding import (
     refuse_address,
 )
 from payresil.engine.prometheus.questions import questions_of
-from payresil.engine.prometheus.server import configuration
 from payresil.engine.refusal import Refusal
 from payresil.engine.run_plan import RunPlan
 
@@ -50,10 +51,13 @@ NOW = 200, {"data": {"result": [0, "0"]}}
 def beside(tmp_path: Path, work: Path, journal: Any) -> Callable[..., Any]:
     """`watched` around a system that has these metrics and nothing else."""
 
-    def enter(plan: Any, metrics: dict[str, str], launcher: Any = None) -> Any:
+    def enter(
+        plan: Any, metrics: dict[str, str], launcher: Any = None, brought: str | None = None
+    ) -> Any:
         (tmp_path / "logs").mkdir(exist_ok=True)
         assembly = SimpleNamespace(work=work, logs=tmp_path / "logs")
-        environment = SimpleNamespace(endpoints=SimpleNamespace(metrics=metrics))
+        endpoints = Endpoints("", None, "", None, metrics, prometheus=brought)
+        environment = SimpleNamespace(endpoints=endpoints)
         return watching.watched(plan, assembly, environment, launcher, journal)
 
     return enter
@@ -203,6 +207,31 @@ def test_what_cannot_be_asked_is_said_before_the_run(
     assert words in str(caught.value)
 
 
+@pytest.mark.usefixtures("nowhere")
+def test_one_that_the_backend_brought_is_asked_once_it_looks_at_every_node(
+    tmp_path: Path, plan: Any, journal: Any, beside: Any, pretended: Callable[..., str]
+) -> None:
+    now = [time.time(), str(time.time())]
+    looks_at = iter((0, 1, 2))
+
+    def seen() -> tuple[int, Any]:
+        series = {"metric": {}, "values": [[time.time(), str(next(looks_at, 2))]]}
+        return 200, {"data": {"resultType": "matrix", "result": [series]}}
+
+    answers: dict[str, Any] = {
+        "/api/v1/query": (200, {"data": {"result": now}}),
+        "/api/v1/query_range": seen,
+    }
+    url = pretended(answers)
+    made = plan(QUERIES)
+    with beside(made, {"a/service.1": "http://x", "psp": "http://y"}, brought=url):
+        assert next(looks_at, None) is None
+        journal.set_zero(time.monotonic_ns())
+    assert told(tmp_path)[0] == ("begin", {"url": url})
+    series = read_folder(made.folder)["series"].to_pylist()
+    assert {row["query"] for row in series} == {"max(waiting)"}
+
+
 def test_one_that_is_gone_in_the_end_leaves_its_reason(
     tmp_path: Path, plan: Any, journal: Any, beside: Any, pretended: Callable[..., str]
 ) -> None:
@@ -242,7 +271,7 @@ def test_every_node_is_scraped_under_its_name() -> None:
         "a/service.2": "https://127.0.0.1:82/m?x",
         "psp": "http://127.0.0.1:83",
     }
-    service, psp = configuration(targets, None)["scrape_configs"]
+    service, psp = yaml.safe_load(configuration(targets, None))["scrape_configs"]
     assert service["job_name"] == "service"
     assert [one["targets"] for one in service["static_configs"]] == [
         ["127.0.0.1:81"],
@@ -270,7 +299,16 @@ def test_a_plan_warns_that_there_is_none(plan: Any, monkeypatch: pytest.MonkeyPa
     (words,) = missing_prometheus(made.scenario, None, None)
     assert "put one on PATH" in words
     assert not missing_prometheus(made.scenario, "http://mine", None)
+    assert not missing_prometheus(made.scenario, None, None, brought=True)
     assert not missing_prometheus(replace(made.scenario, checks=()), None, None)
+
+
+def test_the_backend_docker_brings_one_so_its_plans_warn_of_nothing(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert any("Prometheus" in words for words in plan(QUERIES).warnings)
+    assert not any("Prometheus" in words for words in plan(QUERIES, backend="docker").warnings)
 
 
 def test_a_plan_with_what_is_no_address_is_refused(plan: Any) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker.errors
 from docker.models.containers import Container
@@ -77,6 +78,12 @@ class ContainerNode:
     def published(self, port: int) -> str:
         """``host:port`` at which the harness reaches one of its ports."""
         return f"{self._dock.settings.address}:{self._published[port].number}"
+
+    def in_network(self, url: str) -> str:
+        """The same URL as others in its network have it, where it names a published port."""
+        parts = urlsplit(url)
+        (inside,) = (port for port, held in self._published.items() if held.number == parts.port)
+        return parts._replace(netloc=f"{alias(self.name)}:{inside}").geturl()
 
     @property
     def container(self) -> Container:

@@ -14,7 +14,14 @@ import docker.errors
 from docker.utils import parse_repository_tag
 
 from payresil.backends.containers.engine import asked, reason
-from payresil.backends.containers.settings import OFFICIAL, OWN, OWN_IMAGE, SERVICE_IMAGE
+from payresil.backends.containers.settings import (
+    OFFICIAL,
+    OWN,
+    OWN_IMAGE,
+    OWN_PROMETHEUS_IMAGE,
+    PROMETHEUS,
+    SERVICE_IMAGE,
+)
 from payresil.core.protocols import EnvironmentBroke
 
 _SAY_EVERY_S = 2.0
@@ -55,10 +62,16 @@ def _refusal(missing: Mapping[str, str], said: str) -> str:
     """Which images cannot be had, why, and what to do about each of them, in one line."""
     names = ", ".join(f"{image} ({setting})" for setting, image in missing.items())
     advice = []
-    if any(setting in OFFICIAL for setting in missing):
+    played = [setting for setting in missing if setting in OFFICIAL and setting != PROMETHEUS]
+    if played:
         advice.append(
-            f"set {', '.join(each for each in missing if each in OFFICIAL)} to an image that is "
+            f"set {', '.join(played)} to an image that is "
             f"there ({OWN_IMAGE} plays these parts too), or PAYRESIL_REGISTRY to a mirror"
+        )
+    if PROMETHEUS in missing:
+        advice.append(
+            f"make one with containers/prometheus-image.sh and set {PROMETHEUS} to "
+            f"{OWN_PROMETHEUS_IMAGE}, or name a Prometheus that watches with --prometheus URL"
         )
     if OWN in missing:
         advice.append(f"build {missing[OWN]} with containers/build.sh")

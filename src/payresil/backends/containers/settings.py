@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from payresil.backends.ports import LOOPBACK
 from payresil.core.system import System
 
+#: The setting of the one image of another project that the own one cannot stand in for.
+PROMETHEUS = "PAYRESIL_PROMETHEUS_IMAGE"
+
 #: Images of other projects: setting → image.
 OFFICIAL = {
     "PAYRESIL_POSTGRES_IMAGE": "postgres:18",
     "PAYRESIL_CADDY_IMAGE": "caddy:2",
     "PAYRESIL_TOXIPROXY_IMAGE": "ghcr.io/shopify/toxiproxy:2.12.0",
+    PROMETHEUS: "prom/prometheus:v3.7.3",
 }
 
 #: The project's own image: setting and image.
 OWN, OWN_IMAGE = "PAYRESIL_IMAGE", "payresil:local"
+
+#: What containers/prometheus-image.sh makes.
+OWN_PROMETHEUS_IMAGE = "payresil-prometheus:local"
 
 #: What names the image of a service: its system file does.
 SERVICE_IMAGE = "service.image"
@@ -30,9 +37,11 @@ class Settings:
     platform: str | None  # such as linux/arm64; the engine's own where it is None
     address: str  # of this machine, as ports are published and reached
 
-    def images_for(self, system: System) -> dict[str, str]:
+    def images_for(self, system: System, *, asks_prometheus: bool = False) -> dict[str, str]:
         """The images that a run of `system` needs, by what names them."""
         needed = dict(self.images)
+        if not asks_prometheus:
+            del needed[PROMETHEUS]
         if system.needs.database == "none":
             del needed["PAYRESIL_POSTGRES_IMAGE"]
         if system.service.image is not None:
@@ -58,6 +67,11 @@ class Settings:
     def toxiproxy(self) -> str:
         """The image of what all links go through."""
         return self.images["PAYRESIL_TOXIPROXY_IMAGE"]
+
+    @property
+    def prometheus(self) -> str:
+        """The image of what checks with `promql` and `alerting` ask."""
+        return self.images[PROMETHEUS]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -15,6 +15,8 @@ from payresil.backends.containers.container_node import ContainerNode
 from payresil.backends.containers.dock import Dock
 from payresil.backends.containers.networks import TOXIPROXY
 from payresil.backends.containers.places import InNetworks
+from payresil.backends.containers.prometheus import PORT as PROMETHEUS_PORT
+from payresil.backends.containers.prometheus import prometheus_recipe
 from payresil.backends.containers.questions import answers_200, takes_clients
 from payresil.backends.containers.recipe import Recipe
 from payresil.backends.containers.service import service_port, service_recipe
@@ -204,6 +206,25 @@ class ContainerWorkshop:
             port=service_port(start),
             published=service_port(start),
             ready=lambda: answers_200(f"http://{part.address}{start.ready}"),
+        )
+        return part
+
+    def prometheus(self, metrics: Mapping[str, str]) -> ContainerNode:
+        """One that looks at every node past the links; a part of the harness and no node.
+
+        `metrics` is node → URL of its metrics, as the harness reaches it.
+        """
+        targets = {name: self.parts[Node.parse(name)].in_network(url)
+                   for name, url in metrics.items()}  # fmt: skip
+        alerts = self._assembly.system.alerts
+        rules = None if alerts is None else Path(alerts)
+        recipe = prometheus_recipe(self._dock.settings.prometheus, targets, rules)
+        part = self._made(
+            "prometheus",
+            self._dock.networks.inner(),
+            lambda: recipe,
+            ports=(PROMETHEUS_PORT,),
+            ready=lambda: answers_200(f"http://{part.address}/-/ready"),
         )
         return part
 

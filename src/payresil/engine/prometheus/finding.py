@@ -26,11 +26,19 @@ def named_address(prometheus: str | None, attached: Attached | None) -> str | No
     return None if attached is None else attached.file.prometheus
 
 
+def asks_prometheus(scenario: Scenario, prometheus: str | None, attached: Attached | None) -> bool:
+    """Whether checks will ask one, and none was named for them."""
+    return bool(questions_of(scenario)) and named_address(prometheus, attached) is None
+
+
 def missing_prometheus(
-    scenario: Scenario, prometheus: str | None, attached: Attached | None
+    scenario: Scenario, prometheus: str | None, attached: Attached | None, *, brought: bool = False
 ) -> tuple[str, ...]:
-    """That checks will ask a Prometheus where there is none, in words for the report."""
-    if not questions_of(scenario) or named_address(prometheus, attached) or prometheus_program():
+    """That checks will ask a Prometheus where there is none, in words for the report.
+
+    `brought` says that the backend brings one along.
+    """
+    if not asks_prometheus(scenario, prometheus, attached) or brought or prometheus_program():
         return ()
     return (
         f"there is no Prometheus, so the checks that ask one decide nothing: {_HOW_TO_GET_ONE}",

@@ -7,21 +7,15 @@ import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-import yaml
 
 from payresil.backends.embedded.program import Program, plain_environment
 from payresil.backends.launcher import unprivileged_user
 from payresil.backends.ports import HeldPort
-from payresil.core.topology import Node
+from payresil.backends.prometheus_file import configuration, options
 
 _READY_S = 1.0
-_EVERY = "1s"
-#: Longer than any run; its folder is removed after it.
-_RETENTION = "2d"
 
 
 class PrometheusServer:
@@ -41,7 +35,7 @@ class PrometheusServer:
         self._config = folder / "prometheus.yml"
         # Copied: where the system file lies, the user who runs it may not be let in.
         copied = None if rules is None else shutil.copyfile(rules, folder / "rules.yml")
-        self._config.write_text(yaml.safe_dump(configuration(targets, copied), sort_keys=False))
+        self._config.write_text(configuration(targets, copied))
         user = unprivileged_user()
         if user is not None:
             for path in (folder, *folder.iterdir()):
@@ -57,11 +51,7 @@ class PrometheusServer:
         return Program(
             argv=(
                 self._executable,
-                f"--config.file={self._config}",
-                f"--storage.tsdb.path={self._data}",
-                f"--storage.tsdb.retention.time={_RETENTION}",
-                f"--web.listen-address={self.port.address}",
-                "--log.level=warn",
+                *options(self._config, self._data, self.port.address),
             ),
             env=plain_environment(GOMAXPROCS="1"),
             port_when_ready=lambda _pid: port if self._serves() else None,
@@ -80,33 +70,3 @@ class PrometheusServer:
                 return session.get(f"{self.url}/-/ready", timeout=_READY_S).ok
         except requests.RequestException:  # refused: not yet
             return False
-
-
-def configuration(targets: Mapping[str, str], rules: Path | None) -> dict[str, Any]:
-    """Scrape every node once a second, past the links, under its name as the label ``node``."""
-    return {
-        "global": {
-            "scrape_interval": _EVERY,
-            "scrape_timeout": _EVERY,
-            "evaluation_interval": _EVERY,
-        },
-        "rule_files": [] if rules is None else [str(rules)],
-        "scrape_configs": [
-            {"job_name": role, "static_configs": targets_of}
-            for role, targets_of in _by_role(targets).items()
-        ],
-    }
-
-
-def _by_role(targets: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for node, url in targets.items():
-        parts = urlsplit(url)
-        labels = {
-            "node": node,
-            "__scheme__": parts.scheme,
-            "__metrics_path__": parts.path or "/",
-        }
-        jobs = found.setdefault(Node.parse(node).role, [])
-        jobs.append({"targets": [parts.netloc], "labels": labels})
-    return found

@@ -69,12 +69,34 @@ def _prometheus(
     launcher: Launcher,
     journal: Journal,
 ) -> Iterator[str | None]:
-    """The address of the one that was named, or of one started here; None where there is none."""
-    executable = prometheus_program()
+    """The address of the one that was named, or that the backend brought along, or of one
+    started here; None where there is none.
+    """
     named = named_address(plan.prometheus, plan.attached)
-    if named is not None or executable is None:
+    brought = environment.endpoints.prometheus
+    executable = prometheus_program()
+    if named is not None:
         yield named
-        return
+    elif brought is not None:
+        _await_scrapes(brought, len(environment.endpoints.metrics))
+        yield brought
+    elif executable is not None:
+        with _started(executable, plan, assembly, environment, launcher, journal) as url:
+            yield url
+    else:
+        yield None
+
+
+@contextmanager
+def _started(
+    executable: str,
+    plan: RunPlan,
+    assembly: Assembly,
+    environment: Environment,
+    launcher: Launcher,
+    journal: Journal,
+) -> Iterator[str]:
+    """The address of one that is started here, once it looks at every node."""
     rules = None if plan.system.alerts is None else Path(plan.system.alerts)
     server = PrometheusServer(
         executable, assembly.work / "prometheus", environment.endpoints.metrics, rules

@@ -223,6 +223,7 @@ class ContainerWorkshop:
             "prometheus",
             self._dock.networks.inner(),
             lambda: recipe,
+            port=PROMETHEUS_PORT,
             ports=(PROMETHEUS_PORT,),
             ready=lambda: answers_200(f"http://{part.address}/-/ready"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -38,6 +39,96 @@ def test_options_reach_the_run(project: Any) -> None:
     done = project.pytest("--payresil-backend", "balloon")
     assert {word for word, _ in done.tests.values()} == {"error"}
     assert "no backend is called 'balloon'" in done.tests["fine run"][1]
+
+
+@pytest.fixture
+def attach(project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A project with an attach file, and what its secrets are named after."""
+    monkeypatch.setenv("STUB_TOKEN", "control-secret")
+    monkeypatch.setenv("BOOKS", "postgresql://auditor:pw@127.0.0.1:5432/payments")
+    project.write("conf/staging.yaml", ATTACH)
+    return project
+
+
+ATTACH = """\
+customers: https://127.0.0.1:8443
+budget: {requests: 9000}
+psp: {control: "http://127.0.0.1:9000"}
+secrets: {control_token: STUB_TOKEN, database_url: BOOKS}
+"""
+
+
+INI = """\
+[pytest]
+payresil_import = own.py
+payresil_backend = attach
+payresil_at = conf/staging.yaml
+payresil_prometheus = http://127.0.0.1:9091
+"""
+
+
+def recorded(project: Any, name: str) -> dict[str, Any]:
+    """What the one run of a scenario says of itself."""
+    (file,) = project.folder.glob(f"reports/pytest-*/{name}/*Z/run.json")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def test_a_system_that_runs_already_and_its_prometheus_reach_the_run(attach: Any) -> None:
+    attach.scenario("fine")
+    attach.scenario("flawed")
+    done = attach.pytest(
+        "scenarios/fine.yaml", "--payresil-backend=attach", "--payresil-at=conf/staging.yaml",
+        "--payresil-prometheus=http://127.0.0.1:9090",
+    )  # fmt: skip
+    assert done.status == 0, done.out
+    meta = recorded(attach, "fine")
+    assert (meta["backend"], meta["at"]) == ("attach", "conf/staging.yaml")
+    assert meta["prometheus"] == "http://127.0.0.1:9090"
+    attach.write("pytest.ini", INI)
+    done = attach.pytest("scenarios/flawed.yaml")
+    assert done.status == 1, done.out
+    meta = recorded(attach, "flawed")
+    assert (meta["at"], meta["prometheus"]) == ("conf/staging.yaml", "http://127.0.0.1:9091")
+    assert "--backend attach --at conf/staging.yaml --prometheus http://127.0.0.1:9091" in done.out
+
+
+def test_the_fixture_joins_the_system_that_runs_already_too(attach: Any) -> None:
+    attach.scenario("fine")
+    attach.write("test_own.py", "def test_it(payresil):\n"
+                 "    assert payresil.run('scenarios/fine.yaml').exit_status == 0\n")  # fmt: skip
+    done = attach.pytest("test_own.py", "--payresil-backend=attach",
+                         "--payresil-at=conf/staging.yaml")  # fmt: skip
+    assert done.status == 0, done.out
+    assert recorded(attach, "fine")["at"] == "conf/staging.yaml"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--payresil-at=conf/staging.yaml"], "belong together"),
+        (["--payresil-backend=attach"], "belong together"),
+        (["--payresil-backend=attach", "--payresil-at=nowhere.yaml"], "nowhere.yaml"),
+        (
+            ["--payresil-backend=attach", "--payresil-at=conf/staging.yaml",
+             "--payresil-flaw=key-per-attempt"],
+            "cannot be started with a flaw",
+        ),
+        (["--payresil-backend=attach", "--payresil-at=conf/no-psp.yaml"], "scenarios/fine.yaml:7"),
+        (["--payresil-prometheus=127.0.0.1:9090"], "is no address such as"),
+    ],
+)  # fmt: skip
+def test_what_the_run_would_refuse_is_refused_when_it_is_collected(
+    attach: Any, options: list[str], words: str
+) -> None:
+    attach.scenario("fine")
+    lines = [line for line in ATTACH.splitlines() if not line.startswith("psp:")]
+    attach.write("conf/no-psp.yaml", "\n".join(lines))
+    done = attach.pytest("scenarios", *options)
+    assert done.status == 2, done.out
+    assert words in done.out
+    assert "Traceback" not in done.out
+    assert attach.runs == []
 
 
 def test_workers_share_one_run(project: Any) -> None:

@@ -9,30 +9,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from payresil.backends.launcher import Supervisor
-from payresil.core.attachment import Attached
 from payresil.core.registry import UnknownMember, backends, imported_files, renderers
 from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.scenario import Scenario
-from payresil.core.system import System
-from payresil.engine.attach_file import load_attachment
-from payresil.engine.attached_rules import attached_topology, impossible, notices
+from payresil.engine.attached_rules import notices
 from payresil.engine.execute import execute
 from payresil.engine.judge import judge
 from payresil.engine.lints import lint
 from payresil.engine.progress import Progress
 from payresil.engine.prometheus.finding import missing_prometheus, refuse_address
 from payresil.engine.refusal import Refusal
+from payresil.engine.resolving import resolve
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.scenario_file import InvalidScenario, dump_scenario, load_scenario
 from payresil.engine.scenario_folder import SCENARIO_FILE
 from payresil.engine.stopping import Stop, on_signals
-from payresil.engine.system_file import (
-    check_start,
-    default_topology,
-    load_system,
-    missing_steps,
-)
+from payresil.engine.system_file import missing_steps
 
 
 def prepare(
@@ -60,20 +53,20 @@ def prepare(
     try:
         brought = backends.get(backend).traits["brings_prometheus"]
         scenario = load_scenario(path, flaw=flaw, seed=seed)
-        system = load_system(scenario.system.name)
-        check_start(scenario.system.name, system, backend)
-        attached = _attached(at, backend, scenario, system)
-        topology = attached_topology(attached.file) if attached else default_topology(system)
-        cannot = impossible(scenario, attached.file) if attached else ()
-        if cannot and not explaining:
-            raise InvalidScenario(cannot)
+        found = resolve(scenario, backend, at)
+        system, topology, attached = found.system, found.topology, found.attached
+        if found.cannot and not explaining:
+            raise InvalidScenario(found.cannot)
         warnings = [
             *lint(scenario, system, topology),
             *missing_steps(system),
             *missing_prometheus(scenario, prometheus, attached, brought=brought),
         ]
         if attached:
-            warnings += [*notices(scenario, attached.file), *(f"cannot: {each}" for each in cannot)]
+            warnings += [
+                *notices(scenario, attached.file),
+                *(f"cannot: {each}" for each in found.cannot),
+            ]
     except (InvalidScenario, UnknownMember) as error:
         raise Refusal(str(error)) from error
     return RunPlan(
@@ -89,16 +82,6 @@ def prepare(
         attached=attached,
         prometheus=prometheus,
     )
-
-
-def _attached(at: Path | None, backend: str, scenario: Scenario, system: System) -> Attached | None:
-    if (at is None) == (backend == "attach"):
-        raise Refusal("--backend attach and --at FILE belong together: FILE says where it is")
-    if at is None:
-        return None
-    if scenario.system.flaw is not None:
-        raise Refusal("a system that runs already cannot be started with a flaw")
-    return load_attachment(at, system)
 
 
 def renewed(plan: RunPlan) -> RunPlan:

@@ -37,6 +37,8 @@ class Choices:
     flaw: str | None = None
     seed: int | None = None
     backend: str | None = None
+    at: str | None = None
+    prometheus: str | None = None
     imports: tuple[str, ...] = ()
 
     def before(self) -> list[str]:
@@ -45,7 +47,8 @@ class Choices:
 
     def behind(self) -> list[str]:
         """The words behind it."""
-        named = {"--flaw": self.flaw, "--seed": self.seed, "--backend": self.backend}
+        named = {"--flaw": self.flaw, "--seed": self.seed, "--backend": self.backend,
+                 "--at": self.at, "--prometheus": self.prometheus}  # fmt: skip
         return [word for name, value in named.items() if value is not None
                 for word in (name, str(value))]  # fmt: skip
 

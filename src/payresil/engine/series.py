@@ -211,5 +211,7 @@ def _meta(plan: RunPlan) -> dict[str, Any]:
         "seed": plan.scenario.seed,
         "flaw": plan.scenario.system.flaw,
         "backend": plan.backend,
+        "at": None if plan.at is None else str(plan.at),
+        "prometheus": plan.prometheus,
         "imports": [str(path) for path in plan.imports],
     }

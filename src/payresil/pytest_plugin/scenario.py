@@ -14,12 +14,14 @@ from payresil.core.problems import InvalidScenario
 from payresil.core.results import CheckResult, Doubt, Exit, Outcome, Verdict
 from payresil.core.scenario import Scenario
 from payresil.engine.lints import lint
+from payresil.engine.prometheus.finding import refuse_address
+from payresil.engine.refusal import Refusal
+from payresil.engine.resolving import resolve
 from payresil.engine.scenario_file import load_scenario
-from payresil.engine.scenario_process import Left, NoVerdict
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.scenario_process import Choices, Left, NoVerdict
 from payresil.pytest_plugin.settings import choices_of, runs_of
 from payresil.render import result_lines as lines
-from payresil.render.again import again
+from payresil.render.again import DEFAULT_BACKEND, again
 
 _RUN_CLAIM = "Nothing broke, and the run went all the way."
 _RUN_CHECK = "run"  # what a verdict calls the check of the run itself
@@ -60,9 +62,8 @@ class ScenarioFile(pytest.File):
         try:
             _import_once(self.config, choices.imports)
             scenario = load_scenario(self.path, flaw=choices.flaw, seed=choices.seed)
-            system = load_system(scenario.system.name)
-            lint(scenario, system, default_topology(system))
-        except (InvalidScenario, OSError, ImportError, ValueError) as error:
+            _check(scenario, choices)
+        except (InvalidScenario, Refusal, OSError, ImportError, ValueError) as error:
             raise self.CollectError(str(error)) from None
         return scenario
 
@@ -138,6 +139,22 @@ class ScenarioTest(pytest.Item):
         if left.folder is not None:
             last.append(f"report: {Path(left.folder) / 'report.html'}")
         pytest.fail("\n".join([*said, "", *last]), pytrace=False)
+
+
+def _check(scenario: Scenario, choices: Choices) -> None:
+    """Say what its run would refuse, before any test of it is there.
+
+    Raises:
+        InvalidScenario: with what is wrong in the scenario, its system file or the attach file.
+        Refusal: with what is wrong among the options.
+    """
+    if choices.prometheus is not None:
+        refuse_address(choices.prometheus)
+    at = None if choices.at is None else Path(choices.at)
+    found = resolve(scenario, choices.backend or DEFAULT_BACKEND, at)
+    if found.cannot:
+        raise InvalidScenario(found.cannot)
+    lint(scenario, found.system, found.topology)
 
 
 def _of_run(verdict: Verdict) -> CheckResult | None:

@@ -22,6 +22,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--payresil-seed", type=_seed, metavar="N", help="Another seed.")
     group.addoption("--payresil-flaw", metavar="NAME", help="Run the service with a known flaw.")
     group.addoption("--payresil-backend", metavar="NAME", help="How systems are started.")
+    group.addoption("--payresil-at", metavar="FILE", help="Where the system is, for attach.")
+    group.addoption("--payresil-prometheus", metavar="URL", help="A Prometheus that watches it.")
     group.addoption("--payresil-out", metavar="DIR", help="Where run folders are left.")
     group.addoption(
         "--payresil-import",
@@ -31,6 +33,8 @@ def add_options(parser: pytest.Parser) -> None:
         help="Load faults, checkers or journeys of your own.",
     )
     parser.addini("payresil_backend", "How systems are started.")
+    parser.addini("payresil_at", "Where the system is, for the backend attach.")
+    parser.addini("payresil_prometheus", "A Prometheus that watches the system.")
     parser.addini("payresil_out", "Where run folders are left.", default="reports")
     parser.addini("payresil_import", "Files with faults, checkers or journeys.", type="paths")
 
@@ -46,6 +50,10 @@ def choices_of(
         flaw=flaw or config.getoption("--payresil-flaw"),
         seed=config.getoption("--payresil-seed") if seed is None else seed,
         backend=config.getoption("--payresil-backend") or config.getini("payresil_backend") or None,
+        at=_at(config),
+        prometheus=config.getoption("--payresil-prometheus")
+        or config.getini("payresil_prometheus")
+        or None,
         imports=tuple(map(str, [*config.getini("payresil_import"), *named])),
     )
 
@@ -63,6 +71,14 @@ def runs_of(config: pytest.Config, shared: Path | None = None) -> RunsFolder:
 def known_runs(config: pytest.Config) -> RunsFolder | None:
     """The same, where anybody asked for it."""
     return config.stash.get(_runs_key, None)
+
+
+def _at(config: pytest.Config) -> str | None:
+    """Named from where the command was given, or in the configuration from the root folder."""
+    if named := config.getoption("--payresil-at"):
+        return str(config.invocation_params.dir / named)
+    named = config.getini("payresil_at")
+    return str(config.rootpath / named) if named else None
 
 
 def _out(config: pytest.Config) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 #: The backend that is taken where the command names none.
-_DEFAULT_BACKEND = "process"
+DEFAULT_BACKEND = "process"
 
 
 def again(meta: Mapping[str, Any], scenario_file: str) -> str:
@@ -21,7 +21,7 @@ def again(meta: Mapping[str, Any], scenario_file: str) -> str:
         words += ["--flaw", str(meta["flaw"])]
     if meta.get("seed") is not None:
         words += ["--seed", str(meta["seed"])]
-    if meta.get("backend") not in (None, "", _DEFAULT_BACKEND):
+    if meta.get("backend") not in (None, "", DEFAULT_BACKEND):
         words += ["--backend", str(meta["backend"])]
     if meta.get("at"):
         words += ["--at", str(meta["at"])]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from payresil.core.protocols import EnvironmentBroke
 from payresil.core.registry import faults
 from payresil.core.values import Share, Size
 from payresil.engine.prometheus.client import PrometheusClient
@@ -25,6 +30,21 @@ began, end = time.monotonic(), time.process_time() + 0.1
 while time.process_time() < end:
     pass
 print(time.monotonic() - began)
+"""
+BOOKS = "/var/lib/payresil-data/shop.db"
+#: Writes pairs of rows, the two of each in one transaction, for some seconds.
+WRITE = f"""
+import sqlite3, time
+books = sqlite3.connect({BOOKS!r}, isolation_level=None)
+books.executescript("pragma journal_mode = wal; create table pairs (n)")
+books.execute("pragma wal_autocheckpoint = 5")
+n, end = 0, time.monotonic() + 10
+while time.monotonic() < end:
+    books.execute("begin")
+    books.execute("insert into pairs values (?)", [n])
+    books.execute("insert into pairs values (?)", [n])
+    books.execute("commit")
+    n += 1
 """
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
 
@@ -128,6 +148,36 @@ def test_one_that_wants_more_memory_than_it_may_have_is_killed_and_comes_back(
         up.environment.check()  # that is what the fault does
     up.environment.check()
     until(lambda: {up.ask("/who")[0] for _ in range(4)} == {"a/service.1", "a/service.2"})
+
+
+def test_the_books_of_every_instance_are_copied_whole_while_they_are_written(
+    up: Any, engine: docker.DockerClient, until: Until
+) -> None:
+    found = containers(up, engine)
+    instances = [found["a/service.1"], found["a/service.2"]]
+    for each in instances:
+        each.exec_run([PYTHON, "-c", WRITE], detach=True)
+    until(lambda: all(each.exec_run(["test", "-e", f"{BOOKS}-wal"]).exit_code == 0
+                      for each in instances))  # fmt: skip
+    counts = []
+    for _ in range(4):
+        copies = up.environment.endpoints.files("{data}/shop.db")
+        assert len(set(copies)) == 2
+        counts.append([_pairs(copy) for copy in copies])
+    for before, after in itertools.pairwise(counts):
+        assert all(map(operator.lt, before, after)), "the service stands still"
+    up.environment.check()
+    with pytest.raises(EnvironmentBroke, match=r"no file /nowhere.db in a/service\.1"):
+        up.environment.endpoints.files("/nowhere.db")
+
+
+def _pairs(file: Path) -> int:
+    """How many there are; half of one would be a transaction that was torn."""
+    with closing(sqlite3.connect(file)) as books:
+        assert books.execute("pragma integrity_check").fetchone() == ("ok",)
+        rows, pairs = books.execute("select count(*), count(distinct n) from pairs").fetchone()
+    assert rows == 2 * pairs
+    return int(pairs)
 
 
 def test_nothing_is_left(

@@ -13,7 +13,6 @@ import pytest
 from payresil.core.protocols import Endpoints, EnvironmentBroke, Secrets
 from payresil.core.system import Api, BooksFrom, ServiceStart, System
 from payresil.core.tables import read_folder
-from payresil.core.topology import Node
 from payresil.engine.books import query_books, read_psp, read_service
 from payresil.engine.books_export import query_export
 from payresil.engine.books_sqlite import query_sqlite
@@ -37,8 +36,10 @@ def system(books_from: BooksFrom | None, books: dict[str, str]) -> System:
 
 
 def endpoints(*data: Path, books: str | None = None) -> Endpoints:
-    folders = {Node("a", "service", n): path for n, path in enumerate(data, 1)}
-    return Endpoints("https://x", Path("ca.pem"), "http://x", books, {}, folders)
+    def files(template: str) -> list[Path]:
+        return [Path(template.replace("{data}", str(folder))) for folder in data]
+
+    return Endpoints("https://x", Path("ca.pem"), "http://x", books, {}, files if data else None)
 
 
 def orders(folder: Path, *rows: tuple[str, str]) -> Path:

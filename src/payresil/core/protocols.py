@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,6 +206,20 @@ class Assembly:
     asks_prometheus: bool = False  # checks will ask one, and none was named
 
 
+class Files(Protocol):
+    """SQLite files that the instances of a service write."""
+
+    def __call__(self, template: str, /) -> Sequence[Path]:
+        """The file of every instance, to be read; one where all share it.
+
+        ``{data}`` in `template` stands for each instance's own folder.
+
+        Raises:
+            EnvironmentBroke: when one cannot be had.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where things are, for the parts of the harness that need to reach them."""
@@ -215,7 +229,7 @@ class Endpoints:
     admin: str  # the service's own address for settle and reconcile, unfaulted
     books: str | None  # database URL, not through a link; None where there is no database
     metrics: Mapping[str, str]  # node → URL of its metrics
-    data: Mapping[Node, Path] = field(default_factory=dict)  # instance → its folder, where it can
+    files: Files | None = None  # of the instances, where the harness can look at them
     prometheus: str | None = None  # URL of one that the backend brought along
 
 

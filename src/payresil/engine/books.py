@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +100,16 @@ def query_books(
     return query_database(endpoints.books, system.books)
 
 
-def _files(template: str, endpoints: Endpoints) -> list[Path]:
+def _files(template: str, endpoints: Endpoints) -> Sequence[Path]:
     """The file of every instance; one file where all share it."""
+    if endpoints.files is not None:
+        return endpoints.files(template)
     if "{data}" not in template:
         return [Path(template)]
-    if not endpoints.data:
-        raise EnvironmentBroke(
-            "books: the files of the instances cannot be reached here; let the service export its "
-            "books, and name the request under books_from in the system file"
-        )
-    return [Path(template.replace("{data}", str(data))) for data in endpoints.data.values()]
+    raise EnvironmentBroke(
+        "books: the files of the instances cannot be reached here; let the service export its "
+        "books, and name the request under books_from in the system file"
+    )
 
 
 def _ours(rows: Iterable[Row], column: str, only: str | None) -> Iterator[Row]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -171,6 +172,25 @@ class ContainerNode:
             self.container.unpause()
         self._paused = False
         self._dock.report("node", self.name, "resumed")
+
+    @contextmanager
+    def frozen(self) -> Iterator[Container]:
+        """Its container, in which nothing moves while the context lasts, be it up or ended.
+
+        Raises:
+            EnvironmentBroke: when the engine refuses.
+        """
+        container = self.container
+        if self._paused or not self.running:
+            yield container
+            return
+        with asked(f"{self.name} cannot be paused"):
+            container.pause()
+        try:
+            yield container
+        finally:
+            with asked(f"{self.name} cannot be resumed"):
+                container.unpause()
 
     def ask_to_leave(self) -> None:
         """Ask for an orderly end after which it is not started again, if it runs."""

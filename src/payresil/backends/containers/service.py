@@ -14,7 +14,7 @@ _PORT = 8080
 _PYTHON = "/opt/payresil/bin/python"
 
 #: What an instance may use as it likes, whoever it runs as.
-_DATA = "/var/lib/payresil-data"
+DATA = "/var/lib/payresil-data"
 
 
 def service_port(start: ServiceStart) -> int:
@@ -45,11 +45,11 @@ def service_recipe(
         "host": "0.0.0.0",
         "port": str(service_port(start)),
         "ready_file": "/tmp/payresil-ready.json",
-        "data": _DATA,
+        "data": DATA,
     }
     command = tuple(filled(part, known, "service.command") for part in start.command)
     environment = told(start, known, flaw)
-    folders = {str(Path(_DATA).parent): _open_folder(work / Path(_DATA).name)}
+    folders = {str(Path(DATA).parent): _open_folder(work / Path(DATA).name)}
     if start.image is not None:
         return Recipe(start.image, command, environment, folders=folders)
     # The own image takes roles: a command stands in for its entry point.

@@ -19,7 +19,8 @@ from payresil.backends.containers.prometheus import PORT as PROMETHEUS_PORT
 from payresil.backends.containers.prometheus import prometheus_recipe
 from payresil.backends.containers.questions import answers_200, takes_clients
 from payresil.backends.containers.recipe import Recipe
-from payresil.backends.containers.service import service_port, service_recipe
+from payresil.backends.containers.service import DATA, service_port, service_recipe
+from payresil.backends.containers.sqlite_copy import sqlite_copy
 from payresil.backends.embedded.caddy import GO_ENVIRONMENT
 from payresil.backends.embedded.caddy_config import Site
 from payresil.backends.embedded.certificates import Certificates, make_certificates
@@ -229,9 +230,11 @@ class ContainerWorkshop:
         )
         return part
 
-    def data(self, node: Node) -> Path | None:
-        """It is in the container."""
-        return None
+    def files(self, template: str) -> list[Path]:
+        """The file of every instance, copied out of its container as it is at this moment."""
+        path = template.replace("{data}", DATA)
+        instances = [part for node, part in self.parts.items() if node.role == "service"]
+        return [sqlite_copy(part, path, self._assembly.work) for part in instances]
 
     def _node(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,6 +131,6 @@ class Workshop(Protocol):
         """
         ...
 
-    def data(self, node: Node) -> Path | None:
-        """The folder that an instance keeps; None where the harness cannot look into it."""
+    def files(self, template: str) -> Sequence[Path]:
+        """A SQLite file of every instance, to be read: `core.protocols.Files`."""
         ...

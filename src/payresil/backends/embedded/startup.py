@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from payresil.backends.embedded.caddy_config import Site, balancer, router
@@ -140,19 +139,13 @@ class Startup:
             admin=f"http://{service.address}",
             books=self._books(),
             metrics=self._metrics(psp),
-            data=dict(self._data()),
+            files=self._workshop.files,
         )
 
     def _books(self) -> str | None:
         for node, database in self._databases.items():
             return database.url(AUDITOR, self._nodes[node].address)
         return None
-
-    def _data(self) -> Iterator[tuple[Node, Path]]:
-        for node in self._made("service"):
-            folder = self._workshop.data(node)
-            if folder is not None:
-                yield node, folder
 
     def _metrics(self, psp: Server) -> dict[str, str]:
         urls = {str(node): caddy.metrics for node, caddy in self._caddies.items()}

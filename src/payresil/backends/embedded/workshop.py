@@ -94,13 +94,20 @@ class ProcessWorkshop:
         values = {
             **addresses,
             **instance_values(self._assembly, node),
-            "data": str(self.data(node)),
+            "data": str(self._data(node)),
         }
         start, flaw = self._assembly.system.service, self._assembly.flaw
         service = Service(start, values, self._ready_file(node), flaw=flaw)
         return self._process(node, service.program)
 
-    def data(self, node: Node) -> Path:
+    def files(self, template: str) -> list[Path]:
+        """The file of every instance where it is; one where all share it."""
+        if "{data}" not in template:
+            return [Path(template)]
+        instances = (node for node in self._assembly.topology.nodes if node.role == "service")
+        return [Path(template.replace("{data}", str(self._data(node)))) for node in instances]
+
+    def _data(self, node: Node) -> Path:
         """The folder that an instance keeps, however often it is started."""
         folder = self._work / f"{file_name(node)}.data"
         folder.mkdir(mode=0o700, exist_ok=True)

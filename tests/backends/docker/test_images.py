@@ -9,7 +9,7 @@ import docker.errors
 import pytest
 
 from payresil.backends.containers.images import make_present
-from payresil.backends.containers.settings import OFFICIAL, PROMETHEUS
+from payresil.backends.containers.settings import WATCHING
 from payresil.core.protocols import EnvironmentBroke
 
 
@@ -74,7 +74,7 @@ def test_everything_that_cannot_be_pulled_is_named_with_what_to_do() -> None:
 
 def test_a_prometheus_that_cannot_be_pulled_can_be_made_or_named() -> None:
     with pytest.raises(EnvironmentBroke) as broke:
-        make_present(Engine(set(), {}), {PROMETHEUS: OFFICIAL[PROMETHEUS]}, None)
+        make_present(Engine(set(), {}), WATCHING, None)
     said = str(broke.value)
     assert "make one with containers/prometheus-image.sh" in said
     assert "set PAYRESIL_PROMETHEUS_IMAGE to payresil-prometheus:local" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from payresil.backends.containers.settings import OFFICIAL, OWN, PROMETHEUS, read_settings
+from payresil.backends.containers.settings import OFFICIAL, OWN, WATCHING, read_settings
 from payresil.core.system import Api, Needs, ServiceStart, System
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "containers.md"
@@ -24,18 +24,20 @@ def test_a_registry_is_put_before_what_is_not_named() -> None:
     )
     assert settings.postgres == "mirror.example/postgres:18"
     assert settings.toxiproxy == "mirror.example/ghcr.io/shopify/toxiproxy:2.12.0"
+    assert settings.prometheus == "mirror.example/prom/prometheus:v3.7.3"
     assert settings.caddy == settings.own == "payresil:local"
 
 
 def test_what_is_empty_is_not_set() -> None:
-    empty = dict.fromkeys(("PAYRESIL_REGISTRY", "PAYRESIL_PLATFORM", OWN, *OFFICIAL), "")
+    empty = dict.fromkeys(("PAYRESIL_REGISTRY", "PAYRESIL_PLATFORM", OWN, *OFFICIAL, *WATCHING), "")
     assert read_settings(empty) == read_settings({})
 
 
 def test_only_what_a_system_needs_is_looked_for() -> None:
     settings = read_settings({})
-    assert settings.images_for(SYSTEM, asks_prometheus=True) == settings.images
-    assert settings.images.keys() - settings.images_for(SYSTEM).keys() == {PROMETHEUS}
+    assert settings.images_for(SYSTEM) == settings.images
+    asking = settings.images_for(SYSTEM, asks_prometheus=True)
+    assert asking == {**settings.images, **WATCHING}
     start = replace(SYSTEM.service, image="shop:1")
     shop = replace(SYSTEM, service=start, needs=Needs(database="none"))
     needed = settings.images_for(shop)
@@ -46,7 +48,7 @@ def test_only_what_a_system_needs_is_looked_for() -> None:
 def test_every_setting_is_documented() -> None:
     text = DOCUMENT.read_text()
     others = ("PAYRESIL_REGISTRY", "PAYRESIL_PLATFORM", "PAYRESIL_PUBLISH_ADDRESS")
-    for name in (OWN, *OFFICIAL, *others):
+    for name in (OWN, *OFFICIAL, *WATCHING, *others):
         assert f"`{name}`" in text
-    for image in (*OFFICIAL.values(), "payresil:local"):
+    for image in (*OFFICIAL.values(), *WATCHING.values(), "payresil:local"):
         assert f"`{image}`" in text

@@ -19,7 +19,6 @@ from payresil.backends.containers.settings import (
     OWN,
     OWN_IMAGE,
     OWN_PROMETHEUS_IMAGE,
-    PROMETHEUS,
     SERVICE_IMAGE,
 )
 from payresil.core.protocols import EnvironmentBroke
@@ -62,15 +61,14 @@ def _refusal(missing: Mapping[str, str], said: str) -> str:
     """Which images cannot be had, why, and what to do about each of them, in one line."""
     names = ", ".join(f"{image} ({setting})" for setting, image in missing.items())
     advice = []
-    played = [setting for setting in missing if setting in OFFICIAL and setting != PROMETHEUS]
-    if played:
+    if any(setting in OFFICIAL for setting in missing):
         advice.append(
-            f"set {', '.join(played)} to an image that is "
+            f"set {', '.join(each for each in missing if each in OFFICIAL)} to an image that is "
             f"there ({OWN_IMAGE} plays these parts too), or PAYRESIL_REGISTRY to a mirror"
         )
-    if PROMETHEUS in missing:
+    if "PAYRESIL_PROMETHEUS_IMAGE" in missing:
         advice.append(
-            f"make one with containers/prometheus-image.sh and set {PROMETHEUS} to "
+            "make one with containers/prometheus-image.sh and set PAYRESIL_PROMETHEUS_IMAGE to "
             f"{OWN_PROMETHEUS_IMAGE}, or name a Prometheus that watches with --prometheus URL"
         )
     if OWN in missing:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from payresil.backends.ports import LOOPBACK
 from payresil.core.system import System
 
-#: The setting of the one image of another project that the own one cannot stand in for.
-PROMETHEUS = "PAYRESIL_PROMETHEUS_IMAGE"
-
 #: Images of other projects: setting → image.
 OFFICIAL = {
     "PAYRESIL_POSTGRES_IMAGE": "postgres:18",
     "PAYRESIL_CADDY_IMAGE": "caddy:2",
     "PAYRESIL_TOXIPROXY_IMAGE": "ghcr.io/shopify/toxiproxy:2.12.0",
-    PROMETHEUS: "prom/prometheus:v3.7.3",
+}
+
+#: Images of what watches, likewise; the own image plays none of them.
+WATCHING = {
+    "PAYRESIL_PROMETHEUS_IMAGE": "prom/prometheus:v3.7.3",
 }
 
 #: The project's own image: setting and image.
@@ -34,14 +35,15 @@ class Settings:
     """Images by the setting that names them, and how containers are run."""
 
     images: Mapping[str, str]
+    watching: Mapping[str, str]  # likewise, of what watches: for runs that ask it
     platform: str | None  # such as linux/arm64; the engine's own where it is None
     address: str  # of this machine, as ports are published and reached
 
     def images_for(self, system: System, *, asks_prometheus: bool = False) -> dict[str, str]:
         """The images that a run of `system` needs, by what names them."""
         needed = dict(self.images)
-        if not asks_prometheus:
-            del needed[PROMETHEUS]
+        if asks_prometheus:
+            needed["PAYRESIL_PROMETHEUS_IMAGE"] = self.prometheus
         if system.needs.database == "none":
             del needed["PAYRESIL_POSTGRES_IMAGE"]
         if system.service.image is not None:
@@ -71,7 +73,7 @@ class Settings:
     @property
     def prometheus(self) -> str:
         """The image of what checks with `promql` and `alerting` ask."""
-        return self.images[PROMETHEUS]
+        return self.watching["PAYRESIL_PROMETHEUS_IMAGE"]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -79,13 +81,17 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     registry = environment.get("PAYRESIL_REGISTRY", "")
     if registry and not registry.endswith("/"):
         registry += "/"
-    # What is named in full is taken as it is; only the defaults come from the mirror.
-    images = {
-        setting: environment.get(setting) or f"{registry}{image}"
-        for setting, image in OFFICIAL.items()
-    }
+
+    def named(defaults: Mapping[str, str]) -> dict[str, str]:
+        # What is named in full is taken as it is; only the defaults come from the mirror.
+        return {
+            setting: environment.get(setting) or f"{registry}{image}"
+            for setting, image in defaults.items()
+        }
+
     return Settings(
-        images={**images, OWN: environment.get(OWN) or OWN_IMAGE},
+        images={**named(OFFICIAL), OWN: environment.get(OWN) or OWN_IMAGE},
+        watching=named(WATCHING),
         platform=environment.get("PAYRESIL_PLATFORM") or None,
         address=environment.get("PAYRESIL_PUBLISH_ADDRESS") or LOOPBACK,
     )

@@ -49,17 +49,23 @@ while time.monotonic() < end:
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
 
 
-@pytest.fixture(scope="module", params=["docker"])
-def shared(
-    request: pytest.FixtureRequest, bring_up: Callable[..., AbstractContextManager[Any]]
-) -> Any:
-    with bring_up(request.param, asks_prometheus=True) as up:
-        yield up
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine() -> docker.DockerClient:
     return docker.from_env()
+
+
+@pytest.fixture(scope="module", params=["docker"])
+def shared(
+    request: pytest.FixtureRequest,
+    bring_up: Callable[..., AbstractContextManager[Any]],
+    engine: docker.DockerClient,
+) -> Any:
+    """The one environment of this module, of which nothing is left: else its last test errs."""
+    with bring_up(request.param, asks_prometheus=True) as up:
+        (label,) = {each.labels["payresil.environment"] for each in containers(up, engine).values()}
+        assert _labelled(engine, label) == (8, 4, 3)
+        yield up
+    assert _labelled(engine, label) == (0, 0, 0)
 
 
 def containers(up: Any, engine: docker.DockerClient) -> dict[str, Any]:
@@ -178,15 +184,6 @@ def _pairs(file: Path) -> int:
         rows, pairs = books.execute("select count(*), count(distinct n) from pairs").fetchone()
     assert rows == 2 * pairs
     return int(pairs)
-
-
-def test_nothing_is_left(
-    bring_up: Callable[..., AbstractContextManager[Any]], engine: docker.DockerClient
-) -> None:
-    with bring_up("docker", asks_prometheus=True) as up:
-        (label,) = {each.labels["payresil.environment"] for each in containers(up, engine).values()}
-        assert _labelled(engine, label) == (8, 4, 3)
-    assert _labelled(engine, label) == (0, 0, 0)
 
 
 def _labelled(engine: docker.DockerClient, environment: str) -> tuple[int, int, int]:

@@ -27,7 +27,8 @@ guide: .venv/.installed-dev
 docker-test: .venv/.installed-dev
 	containers/build.sh
 	containers/prometheus-image.sh
-	PAYRESIL_IMAGE=$${PAYRESIL_IMAGE:-payresil:local} $(BIN)/python -m pytest -m docker tests/contracts tests/backends/docker tests/docker
+	PAYRESIL_IMAGE=$${PAYRESIL_IMAGE:-payresil:local} $(BIN)/python -m pytest -n 2 --dist loadfile -m docker \
+		tests/contracts tests/backends/docker tests/docker
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ checks:
   - reconciliation: {within: 20s}
   - alerting: {alert: PspCircuitOpen, within: 14s, resolves_within: 12s}
   - promql: {query: max(refpay_breaker_state), at_most: 0, phase: steady}
-  - promql: {query: 'count(up == 1)', at_least: 5}
+  - promql: {query: 'count(up == 1)', at_least: 5, grace: 3s}
 """
 SHOP = "payresil-flask-shop:test"
 SOLD = """\

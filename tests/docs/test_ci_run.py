@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 REAL = ("bash", "dirname", "seq", "mktemp", "tail", "touch", "cat", "rm")
 TARGETS = ["lint", "zoo", "programs-test", "guide", "docker-test", "test"]
 #: A stand-in for an engine: it answers while its file is there.
-DOCKERD = (
-    'touch "$STAGE/engine"; trap \'rm "$STAGE/engine"; exit 0\' TERM; while :; do sleep 0.1; done'
-)
+DOCKERD = """
+trap 'rm "$STAGE/engine"; exit 0' TERM
+touch "$STAGE/engine"
+while :; do sleep 0.1; done
+"""
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,13 @@ def test_a_missing_table_is_a_doubt_and_the_checker_is_not_asked(check):
     ]
 
 
+@pytest.mark.parametrize("need", ["replication", "regions", "signals", "logs"])
+def test_what_a_system_must_have_is_no_table_that_a_run_could_lack(check, need):
+    check("knowing", JUDGED, needs=("attempts", need))
+    (result, _) = judge(recorded(), scenario("knowing")).checks
+    assert result.outcome is Outcome.PASS
+
+
 def test_parameters_reach_the_checker_and_are_kept_as_written(check):
     seen = {}
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from payresil.checkers.instances import service_instances
-from payresil.core.registry import checkers
+from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 
@@ -162,6 +162,7 @@ class _Allowed:
     least_ns: int = 0  # that clients waited for requests surely counted
 
 
+@checker(kind="objective", needs=["attempts", "events", "samples", "signals"])
 def golden_signals(run: Run) -> Iterator[Result]:
     """Operators see what customers saw: the service's own metrics agree with every attempt.
 
@@ -433,13 +434,3 @@ def _saturation(
     values = [value for value in shown if value is not None]
     if values:
         yield Measure("saturation_most", max(values), str(signals["saturation"]))
-
-
-# Not by `@checker`: what a system file must describe is no table that a run could have recorded.
-checkers.add(
-    "golden_signals",
-    golden_signals,
-    kind="objective",
-    needs=("attempts", "events", "samples"),
-    described=("signals",),
-)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from payresil.checkers.instances import service_instances
-from payresil.core.registry import checkers
+from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.values import Share
@@ -97,6 +97,7 @@ class _Log:
             self.references.append(pc.unique(named).drop_null())
 
 
+@checker(kind="objective", needs=["attempts", "events", "logs"])
 def structured_logs(
     run: Run,
     traceable: Share = Share(0.99),  # noqa: B008 - a value, never changed
@@ -293,13 +294,3 @@ def _traced(run: Run, references: list[pa.Array], traceable: Share) -> Iterator[
             f"{traced / total:.3%} can be followed; the objective is {traceable}",
             first,
         )
-
-
-# Not by `@checker`: what a system file must describe is no table that a run could have recorded.
-checkers.add(
-    "structured_logs",
-    structured_logs,
-    kind="objective",
-    needs=("attempts", "events"),
-    described=("logs",),
-)

@@ -172,7 +172,8 @@ def checker(*, kind: str, needs: tuple[str, ...] | list[str] = ()) -> Callable[.
     """Register a checker: ``(Run, **what YAML says) → iterator of Finding | Measure | Doubt``.
 
     `kind` is ``money`` (one violation fails) or ``objective`` (against a bound);
-    `needs` names the tables without which it cannot judge.
+    `needs` names that without which it cannot judge: tables, ``replication`` or ``regions`` of the
+    topology, ``signals`` or ``logs`` of the system file.
     """
     if kind not in ("money", "objective"):
         raise ValueError(f"a checker is of kind money or objective, not {kind!r}")

@@ -25,6 +25,7 @@ from payresil.core.results import (
 )
 from payresil.core.run import Run
 from payresil.core.scenario import CheckStep, FaultStep, Scenario
+from payresil.core.schemas import SCHEMAS
 from payresil.core.steps import detail_of
 from payresil.core.values import Quantity
 
@@ -108,7 +109,8 @@ def _numbered(steps: Iterable[CheckStep]) -> Iterator[tuple[str, CheckStep]]:
 
 def _check(run: Run, name: str, step: CheckStep) -> CheckResult:
     def questions(member: Member) -> Iterable[Result]:
-        missing = [table for table in member.traits["needs"] if not run.has(table)]
+        needs = member.traits["needs"]
+        missing = [need for need in needs if need in SCHEMAS and not run.has(need)]
         if missing:
             return [
                 Doubt(f"this run did not record {table}, without which nothing can be judged")

@@ -42,6 +42,12 @@ _DESCRIBED = {
     "logs": "the names of the fields of its log lines",
 }
 
+#: What a topology may lack and a check may need.
+_TOPOLOGIES = {
+    "replication": "a topology with a replicated database",
+    "regions": "a topology of several regions",
+}
+
 Warnings = Iterator[str]
 
 
@@ -52,9 +58,8 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
         InvalidScenario: when a check, a fault or a journey needs what the system does not have.
     """
     problems = [
-        *_missing_tables(scenario, system, topology),
+        *_missing_needs(scenario, system, topology),
         *_missing_operations(scenario, system),
-        *_undescribed(scenario, system),
         *_selectors(scenario, topology),
     ]
     if problems:
@@ -73,24 +78,31 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
     return (*found, *too_few(scenario))
 
 
-def _missing_tables(scenario: Scenario, system: System, topology: Topology) -> Iterator[Problem]:
-    books = [name for name in SCHEMAS if name.startswith("books_") and name not in system.books]
-    replicated = any(x.source.role == x.target.role == "db" for x in topology.links)
-    regions = len({node.region for node in topology.nodes if node.region is not None})
-    lacking = {name: f"the table {name} under `books` in the system file" for name in books}
-    if not replicated:
-        lacking["replication"] = "a topology with a replicated database"
-    if regions < 2:
-        lacking["regions"] = "a topology of several regions"
-    known = {*SCHEMAS, "replication", "regions"}
+def _missing_needs(scenario: Scenario, system: System, topology: Topology) -> Iterator[Problem]:
+    lacking = _lacking(system, topology)
+    known = {*SCHEMAS, *_TOPOLOGIES, *_DESCRIBED}
     for step in scenario.checks:
         for need in registry.checkers.get(step.checker).traits.get("needs", ()):
             where, read = Place.parse(step.where), f"{step.checker} on {system.name}"
             if need in lacking:
                 yield Problem(where, read, lacking[need])
             elif need not in known:
-                words = f"a check whose needs are tables, not {need!r}"
+                words = f"a check whose needs are tables or parts of a system, not {need!r}"
                 yield Problem(where, read, words, nearest(need, known))
+
+
+def _lacking(system: System, topology: Topology) -> dict[str, str]:
+    """What checks may need and this system does not have, with what would give it."""
+    books = [name for name in SCHEMAS if name.startswith("books_") and name not in system.books]
+    described = [part for part in _DESCRIBED if getattr(system, part) is None]
+    replicated = any(x.source.role == x.target.role == "db" for x in topology.links)
+    regions = len({node.region for node in topology.nodes if node.region is not None})
+    there = {"replication": replicated, "regions": regions > 1}
+    return {
+        **{name: f"the table {name} under `books` in the system file" for name in books},
+        **{part: f"`{part}` in the system file, {_DESCRIBED[part]}" for part in described},
+        **{name: words for name, words in _TOPOLOGIES.items() if not there[name]},
+    }
 
 
 def _missing_operations(scenario: Scenario, system: System) -> Iterator[Problem]:
@@ -103,18 +115,6 @@ def _missing_operations(scenario: Scenario, system: System) -> Iterator[Problem]
             elif need not in system.api.operations:
                 words = f"the operation {need} under `api.operations` in the system file"
                 yield Problem(where, read, words)
-
-
-def _undescribed(scenario: Scenario, system: System) -> Iterator[Problem]:
-    """Checks that must know what only the system file can say."""
-    for step in scenario.checks:
-        for part in registry.checkers.get(step.checker).traits.get("described", ()):
-            where, read = Place.parse(step.where), f"{step.checker} on {system.name}"
-            if part not in _DESCRIBED:
-                words = f"a check that has a part of the system file described, not {part!r}"
-                yield Problem(where, read, words, nearest(part, _DESCRIBED))
-            elif getattr(system, part) is None:
-                yield Problem(where, read, f"`{part}` in the system file, {_DESCRIBED[part]}")
 
 
 def _selectors(scenario: Scenario, topology: Topology) -> Iterator[Problem]:

@@ -29,12 +29,12 @@ checks:
 """
 
 
-def add(monkeypatch: pytest.MonkeyPatch, *described: str) -> None:
+def add(monkeypatch: pytest.MonkeyPatch, *needs: str) -> None:
     def knowing(run: Any) -> None:
         """It knows."""
 
     monkeypatch.setattr(registry.checkers, "_members", dict(registry.checkers._members))
-    registry.checkers.add("knowing", knowing, kind="objective", needs=(), described=described)
+    registry.checkers.add("knowing", knowing, kind="objective", needs=needs)
 
 
 @pytest.mark.parametrize(

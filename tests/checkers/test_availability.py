@@ -94,6 +94,20 @@ def test_each_phase_counts_who_was_due_in_it(empty, ask):
     assert said.measures["steady_availability"].objective is None
 
 
+def test_an_objective_of_nothing_is_an_objective(empty, ask):
+    due(empty, 80, 10, 8, ok=0)
+    said = ask(availability, empty.run(), faulted=Share(0.0))
+    assert said.passes
+    assert said.measures["faulted_availability"].objective == "at least 0%"
+
+
+def test_no_objective_at_all_is_a_doubt(empty, ask):
+    due(empty, 80, 10, 8, ok=80)
+    assert [d.message for d in ask(availability, empty.run()).doubts] == [
+        "no objective is set: give steady, faulted or recovering a share"
+    ]
+
+
 def test_borders_belong_to_the_phase_that_begins(empty, ask):
     due(empty, 1, 0, 1, ok=1)
     due(empty, 1, 10, 1, ok=1)

@@ -36,7 +36,7 @@ def availability(
     answers that were no decline.
     """
     objectives = {"steady": steady, "faulted": faulted, "recovering": recovering}
-    if not any(objectives.values()):
+    if all(objective is None for objective in objectives.values()):
         yield Doubt("no objective is set: give steady, faulted or recovering a share")
     counts = _counts(run, objectives)
     for phase, objective in objectives.items():

@@ -211,13 +211,12 @@ def test_a_number_that_was_reserved_and_has_no_row_is_found() -> None:
 
 
 def test_the_timeline_of_an_intent_is_in_the_order_of_time(folder: Path) -> None:
-    run = Run.open(folder).extended(
-        psp_charges=from_rows(
-            "psp_charges",
-            [{"charge": "ch_1", "reference": "r1-1", "status": "succeeded", "created_ns": 7,
-              "amount_minor": 100, "captured_minor": 100, "currency": "eur", "key": "k"}],
-        )
-    )  # fmt: skip
+    rows = [
+        {"charge": "ch_1", "reference": "r1-1", "status": "succeeded", "created_ns": 7,
+         "amount_minor": 100, "captured_minor": 100, "currency": "eur", "key": "k"},
+    ]  # fmt: skip
+    write_sealed(folder, "psp_charges", from_rows("psp_charges", rows))
+    run = Run.open(folder)
     assert [line.who for line in run.timeline("r1-1")] == ["client", "psp", "client"]
     assert [line.at_ns for line in run.timeline("r1-1")] == [5, 7, 9]
     assert run.timeline("r1-2") == ()

@@ -77,7 +77,7 @@ def test_what_broke_is_in_the_events_and_the_folder_is_sealed(
     scenario = tmp_path / "broken.yaml"
     scenario.write_text(SCENARIO)
     plan = prepare(scenario, backend="breaking", out=tmp_path)
-    execution.execute(plan, NoProcesses(), Progress("broken"), Stop())  # type: ignore[arg-type]
+    execution.execute(plan, NoProcesses(), Progress(), Stop())  # type: ignore[arg-type]
     run = Run.open(plan.folder)
     ((what, detail),) = run.rows("select what, detail from events where kind = 'harness'")
     assert what == "broken"

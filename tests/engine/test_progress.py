@@ -38,7 +38,7 @@ def test_the_tally_follows_the_stream_and_forgets_what_is_old(tmp_path: Path) ->
 
 def test_a_pipe_gets_plain_lines(tmp_path: Path) -> None:
     stream = io.StringIO()
-    with Progress("x", stream) as progress:
+    with Progress(stream) as progress:
         progress.phase("warm-up")
         progress.watch(tmp_path / "attempts-load.arrows")
         progress.tick(["psp_lost_answers"], 12.4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from payresil.core.run import Run
-from payresil.render.text import last_line, text
+from payresil.render.text import text
 from payresil.render.visible import width
 
 
@@ -64,7 +64,3 @@ def test_a_run_that_broke_says_what_broke(story):
 def test_the_command_repeats_the_seed_and_the_flaw(flawed, story):
     command = "payresil run scenarios/gate/psp-lost-answers.yaml --flaw key-per-attempt --seed 7"
     assert f"again: {command}\n" in text(flawed, story.failed(flawed))
-
-
-def test_the_last_line_alone(flawless, story):
-    assert last_line(story.passed(flawless)) == "PASS  psp-lost-answers  0 findings · exit 0"

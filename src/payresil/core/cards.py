@@ -11,8 +11,6 @@ import hashlib
 from collections.abc import Iterator
 from itertools import count
 
-LENGTH = 16
-
 #: Issuer prefixes of Visa (4) and Mastercard (51-55, 2221-2720) that test cards do not use:
 #: Stripe's of sixteen digits begin with 4000, 4012, 4100, 4242, 5105, 5200, 5555 or 2223.
 PREFIXES = ("4539", "4556", "4716", "4532", "4485", "5185", "5273", "5391", "5412", "2314", "2521")

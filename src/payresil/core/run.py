@@ -60,7 +60,6 @@ class Run:
     ) -> None:
         self.meta = dict(meta)
         self.folder = folder
-        self._direct = direct
         self.tables = frozenset(tables)
         self._recorded = dict(tables)
         self.sql = _connect(
@@ -170,10 +169,6 @@ class Run:
         folder = tempfile.mkdtemp(prefix="payresil-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
-
-    def extended(self, **tables: pa.Table) -> Run:
-        """The same run with more tables."""
-        return Run({**self._recorded, **tables}, self.meta, self.folder, direct=self._direct)
 
 
 def _check_complete(

@@ -100,7 +100,7 @@ def run_plan(plan: RunPlan, stop: Stop | None = None) -> Verdict:
     stop = stop or Stop()
     with (
         on_signals(stop),
-        Progress(plan.scenario.name) as progress,
+        Progress() as progress,
         Supervisor.started() as launcher,
     ):
         execute(plan, launcher, progress, stop)

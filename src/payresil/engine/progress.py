@@ -44,8 +44,7 @@ class Tally:
 class Progress:
     """One line that changes on a terminal; plain lines, seldom, elsewhere."""
 
-    def __init__(self, name: str, stream: TextIO | None = None) -> None:
-        self._name = name
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._tally: Tally | None = None

@@ -50,11 +50,6 @@ def text(run: Run, verdict: Verdict, *, colour: bool = False) -> str:
     return "\n".join("\n".join(block) + "\n" for block in blocks if block)
 
 
-def last_line(verdict: Verdict, *, colour: bool = False) -> str:
-    """The verdict on one line: ``FAIL  psp-lost-answers  2 findings · exit 1``."""
-    return _verdict_line(verdict, painter(colour))
-
-
 def _head(run: Run, verdict: Verdict) -> Iterator[str]:
     yield from wrapped(f"{visible(verdict.scenario, 200)}: {visible(verdict.claim)}", COLUMNS)
     count = facts.counts(run)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from payresil.checkers.golden_signals import golden_signals
+from payresil.core.schemas import SCRAPE_SECONDS
 
 ONE, TWO = "a/service.1", "a/service.2"
 S = 1_000_000_000
@@ -65,6 +66,12 @@ def reading(history, node, at_ns, rows):
     for (metric, labels), value in values.items():
         sample = {"at_ns": at_ns, "node": node, "metric": metric, "labels": labels}
         history["samples"].append({**sample, "value": float(value)})
+
+
+def timed(history, took_s):
+    """Records how long each scrape took."""
+    for row in [row for row in history["samples"] if row["metric"] == "up"]:
+        history["samples"].append({**row, "metric": SCRAPE_SECONDS, "value": took_s})
 
 
 def scaled(history, metric, factor, *, node=ONE, label='"pay"'):
@@ -367,3 +374,29 @@ def test_a_service_that_counts_right_is_never_found_whatever_the_traffic(
             row["done_ns"] = row["sent_ns"] + gone_ns
     assert ask(golden_signals, history.run()).passes
     same_in_any_order(golden_signals, history, seed)
+
+
+def test_a_scrape_that_is_known_to_have_been_short_leaves_less_open(empty, ask):
+    described(empty)
+    attempts(empty)
+    scrape(empty, times=range(1, 40))
+    rough = ask(golden_signals, empty.run())
+    timed(empty, 0.002)
+    exact = ask(golden_signals, empty.run())
+    assert rough.passes
+    assert exact.passes
+    # what was sent while the last node was asked: for all that was known, until a second later
+    assert exact.value("requests_surely_seen") > rough.value("requests_surely_seen")
+    assert exact.value("requests_possibly_seen") < rough.value("requests_possibly_seen")
+
+
+def test_a_long_scrape_leaves_open_what_was_counted_meanwhile(empty, ask):
+    described(empty)
+    attempts(empty)
+    scrape(empty, times=range(1, 40))
+    timed(empty, 0.002)
+    exact = ask(golden_signals, empty.run())
+    timed(empty, 0.9)
+    said = ask(golden_signals, empty.run())
+    assert said.passes
+    assert said.value("requests_possibly_seen") > exact.value("requests_possibly_seen")

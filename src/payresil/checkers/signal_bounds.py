@@ -72,7 +72,7 @@ class Allowed:
 
 
 def bounds_of(run: Run, stretches: list[Stretch]) -> dict[int, Allowed]:
-    """What was allowed in each stretch, by its place in the list; left out where it is nothing."""
+    """What was allowed in each stretch, by its place in the list."""
     if not stretches:
         return {}
     places: dict[str, Any] = {

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from payresil.core.run import Run
+from payresil.core.schemas import SCRAPE_SECONDS
 
-#: A scrape that nothing followed was answered within this.
+#: A scrape was answered within this.
 _SCRAPE_NS = 1_000_000_000
 
 #: Readings of every instance: what was counted so far. A label that never occurred is not there
-#: yet, which is 0. The sampler asks one node after the other, so a node had answered when the next
-#: one was asked.
+#: yet, which is 0. Where it is not recorded how long a scrape took: the sampler asks one node after
+#: the other, so a node had answered when the next one was asked.
 _READINGS = """
 with moments as (
   select at_ns, lead(at_ns) over (order by at_ns) as next_ns
@@ -23,7 +24,9 @@ with moments as (
   select at_ns, node, metric, value, labels, {picks} as counts
   from samples where list_contains($nodes::varchar[], node)
 )
-select node, at_ns, coalesce(any_value(next_ns), at_ns + {scrape}) as read_ns,
+select node, at_ns,
+       coalesce(at_ns + round(max(value) filter (metric = $took) * 1e9)::bigint,
+                any_value(next_ns), at_ns + {scrape}) as read_ns,
        coalesce(sum(value) filter (metric = $traffic and counts), 0),
        coalesce(sum(value) filter (metric = $traffic and counts and {status} like '5%'), 0),
        coalesce(sum(value) filter (metric = $latency || '_count' and counts), 0),
@@ -82,8 +85,9 @@ def readings_of(
     )
     named = {name: str(signals.get(name)) for name in ("traffic", "latency", "saturation")}
     wanted = {f"where_{i}": list(values) for i, values in enumerate(where.values())}
+    asked = {"nodes": list(nodes), "took": SCRAPE_SECONDS, **named, **wanted}
     found: dict[str, list[Reading]] = {node: [] for node in nodes}
-    for row in run.sql.execute(sql, {"nodes": list(nodes), **named, **wanted}).fetchall():
+    for row in run.sql.execute(sql, asked).fetchall():
         found[row[0]].append(Reading(*row))
     return found
 

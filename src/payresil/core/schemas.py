@@ -58,7 +58,10 @@ EVENTS = _table(
     ("detail", _TEXT),  # JSON object
 )
 
-#: Metrics of every node, scraped once a second.
+#: How long a scrape took, beside ``up``: the two are the harness's own metrics of every node.
+SCRAPE_SECONDS = "scrape_duration_seconds"
+
+#: Metrics of every node, scraped once a second; `at_ns` is when it was asked for them.
 SAMPLES = _table(
     ("at_ns", _INT),
     ("node", _TEXT),

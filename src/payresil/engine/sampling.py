@@ -10,13 +10,20 @@ from pathlib import Path
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from payresil.core.schemas import SCRAPE_SECONDS
 from payresil.core.tables import Recorder
 
 _TIMEOUT_S = 0.8
 
+#: When, node, metric, labels, value.
+Sample = tuple[int, str, str, str, float]
+
 
 class Sampler:
-    """Scrapes until stopped. A node that does not answer leaves the sample ``up`` = 0."""
+    """Scrapes until stopped. A node that does not answer leaves the sample ``up`` = 0.
+
+    How long it took to answer, or not to, stands beside it.
+    """
 
     def __init__(
         self, folder: Path, targets: Mapping[str, str], zero_mono_ns: int, period_s: float = 1.0
@@ -39,15 +46,20 @@ class Sampler:
                 self._recorder.flush()
 
     def _scrape(self, session: requests.Session, node: str, url: str) -> None:
-        at_ns = time.monotonic_ns() - self._zero_ns
+        began_ns = ended_ns = time.monotonic_ns()
+        at_ns = began_ns - self._zero_ns
+        rows: list[Sample] = []
+        is_up = 0.0
         try:
             answer = session.get(url, timeout=_TIMEOUT_S)
+            ended_ns = time.monotonic_ns()
             answer.raise_for_status()
-            rows = list(_rows(at_ns, node, answer.text))
+            rows, is_up = _rows(at_ns, node, answer.text), 1.0
         except (requests.RequestException, ValueError):
-            self._recorder.append((at_ns, node, "up", "", 0.0))
-            return
-        self._recorder.extend([(at_ns, node, "up", "", 1.0), *rows])
+            ended_ns = time.monotonic_ns()
+        took_s = (ended_ns - began_ns) / 1e9
+        own = [(at_ns, node, "up", "", is_up), (at_ns, node, SCRAPE_SECONDS, "", took_s)]
+        self._recorder.extend([*own, *rows])
 
     def close(self) -> None:
         """Stop scraping and end the table."""
@@ -56,7 +68,7 @@ class Sampler:
         self._recorder.close()
 
 
-def _rows(at_ns: int, node: str, text: str) -> list[tuple[int, str, str, str, float]]:
+def _rows(at_ns: int, node: str, text: str) -> list[Sample]:
     return [
         (at_ns, node, sample.name, label_text(sample.labels), sample.value)
         for family in text_string_to_metric_families(text)

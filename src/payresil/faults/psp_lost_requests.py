@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
 
 from payresil.core.protocols import Environment, Window
 from payresil.core.registry import fault
@@ -13,6 +12,7 @@ from payresil.core.run import Run
 from payresil.core.values import Duration, Share
 from payresil.faults.psp_bounds import psp_bounds
 from payresil.faults.psp_evidence import psp_touched
+from payresil.faults.psp_silence import How, silent
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:
@@ -25,7 +25,7 @@ def psp_lost_requests(
     environment: Environment,
     share: Share,
     endpoint: str = "payment_intents.*",
-    how: Literal["reset", "close", "hang"] = "reset",
+    how: How = "reset",
     hang: Duration = Duration(10),  # noqa: B008 - a value, never changed
     *,
     fault_id: str,
@@ -37,15 +37,5 @@ def psp_lost_requests(
     caller it looks just as when the answer alone is lost. Open connections to other requests live
     on.
     """
-    action: dict[str, Any] = {"how": how}
-    if how == "hang":
-        action["hang_ms"] = hang.ms
-    rule = {
-        "id": fault_id,
-        "point": "before_commit",
-        "match": {"endpoint": endpoint},
-        "share": float(share),
-        "action": action,
-    }
-    with environment.psp.rule(rule):
+    with silent(environment, fault_id, "before_commit", share, endpoint, how, hang):
         yield

@@ -208,6 +208,106 @@ def test_faults_that_overlap_are_one_episode(empty, ask):
     assert "recovery_time.cut" not in said.measures
 
 
+def stand_still(history, start_s, end_s, source="load"):
+    """A sender does nothing for so long: then it sends what was due, and sees what came."""
+    start_ns, end_ns = round(start_s * 1e9), round(end_s * 1e9)
+    for row in history["attempts"]:
+        if row["source"] != source:
+            continue
+        if start_ns <= row["due_ns"] < end_ns:
+            row["sent_ns"] = end_ns + (row["due_ns"] - start_ns) // 1000
+            row["done_ns"] = row["sent_ns"] + 20_000_000
+        elif row["due_ns"] < start_ns < row["done_ns"]:
+            row["done_ns"] = end_ns
+
+
+def test_a_miss_that_is_the_harness_s_own_standstill_is_undecided(empty, ask):
+    customers(empty, [(10, 14), (26, 28)])
+    stand_still(empty, 26, 28)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "lost: recovered 18.000 s after its start; the RTO is 15s; undecided, since the harness "
+        "itself stood still for 2.000 s of that time"
+    ]
+    assert not said.findings
+    assert said.value("recovery_time") == 18
+
+
+def test_the_same_with_a_harness_that_was_in_time_is_a_finding(empty, ask):
+    customers(empty, [(10, 14), (26, 28)])
+    assert len(ask(recovery, empty.run(), rto=RTO).findings) == 1
+
+
+def test_payments_under_way_when_the_harness_stood_still_say_nothing(empty, ask):
+    customers(empty, [(10, 14), (25.5, 28)], took_ms=1500)
+    stand_still(empty, 26, 28)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert not said.findings
+    assert said.doubts
+
+
+def test_payments_that_were_mostly_waited_for_are_held_against_the_system(empty, ask):
+    customers(empty, [(10, 27)], took_ms=1500)
+    stand_still(empty, 26, 26.5)
+    assert len(ask(recovery, empty.run(), rto=RTO).findings) == 1
+
+
+@pytest.mark.parametrize(("end_s", "found"), [(26, 0), (27, 1)])
+def test_a_recovery_is_later_by_a_standstill_at_the_most(empty, ask, end_s, found):
+    customers(empty, [(10, end_s)])
+    stand_still(empty, 20, 21)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert len(said.findings) == found
+    assert len(said.doubts) == 1 - found
+
+
+def test_not_recovered_is_a_finding_whatever_stood_still_meanwhile(empty, ask):
+    customers(empty, [(10, 41)])
+    stand_still(empty, 20, 25)
+    assert len(ask(recovery, empty.run(), rto=RTO).findings) == 1
+
+
+def test_not_recovered_since_the_harness_stood_still_at_the_end_is_undecided(empty, ask):
+    customers(empty, [(10, 14), (38, 41)])
+    stand_still(empty, 38, 39.2)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert not said.findings
+    assert "not recovered 30.000 s after its start" in said.doubts[0].message
+    assert "stood still for 1.200 s" in said.doubts[0].message
+
+
+def test_probes_in_time_tell_though_the_load_stood_still(empty, ask):
+    customers(empty, [(26, 28)])
+    customers(empty, [(26, 28)], every_s=0.2, source="probe")
+    stand_still(empty, 26, 28)
+    assert ask(recovery, empty.run(), rto=Duration(13)).findings
+    stand_still(empty, 26, 28, source="probe")
+    assert not ask(recovery, empty.run(), rto=Duration(13)).findings
+
+
+def test_customers_who_wait_for_a_free_one_are_no_standstill(empty, ask):
+    customers(empty, [(10, 30)])
+    free_ns = [0] * 40
+    for row in empty["attempts"]:  # who is not answered is at work for five seconds
+        patience_ns = 20_000_000 if row["outcome"] == "ok" else 5_000_000_000
+        row["sent_ns"] = max(row["due_ns"], free_ns.pop(0))
+        row["done_ns"] = row["sent_ns"] + patience_ns
+        free_ns = sorted([*free_ns, row["done_ns"]])
+    assert max(row["sent_ns"] - row["due_ns"] for row in empty["attempts"]) > 2_000_000_000
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [f.message for f in said.findings] == [
+        "lost: recovered 20.000 s after its start; the RTO is 15s"
+    ]
+
+
+def test_a_standstill_never_makes_a_pass_of_a_miss(empty, ask):
+    customers(empty, [(10, 26)])
+    stand_still(empty, 10, 26)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert not said.passes
+    assert not said.findings
+
+
 def by_hand(times, bad, start_s, end_s, width_s):
     """The definition, window by window, in whole tenths of a second."""
     windows = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from payresil.checkers.outages import Episode, Outage, episodes_until, outage_of
+from payresil.checkers.standstill import Standstills, standstills
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -14,39 +15,11 @@ from payresil.core.values import Duration, Share
 #: Fewer whole windows than these after the heal do not show that an outage is over.
 SETTLED_WINDOWS = 3
 
-_FAULTS = """
-select fault, start_ns, healed_ns from fault_windows
-where start_ns is not null order by start_ns, fault
+#: Payments due in a window that did not end ok.
+_NOT_OK = """
+select source, due_ns, coalesce(last_ns, due_ns) from intents
+where due_ns >= ? and due_ns < ? and source in ('load', 'probe') and outcome <> 'ok'
 """
-_WINDOWS = """
-select (due_ns - $1) // $2 as k, count(*), count(*) filter (outcome = 'ok')
-from intents where due_ns >= $1 and due_ns < $3 and source in ('load', 'probe')
-group by k order by k
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Faults that overlap, and the time until the next ones begin or customers stop coming."""
-
-    faults: tuple[str, ...]
-    start_ns: int
-    healed_ns: int | None
-    end_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """When an episode's last bad window ended, from its start; None: not before its end.
-
-    Windows in which nobody was due say nothing: `sure_ns` counts them as good, `at_most_ns` as
-    bad.
-    """
-
-    judged: int  # intents and probes that were due
-    windows: int
-    sure_ns: int | None
-    at_most_ns: int | None
 
 
 @checker(kind="objective", needs=["attempts", "events"])
@@ -62,58 +35,23 @@ def recovery(
     window has at least `threshold` of its due payments and probes ok; 0 when there was no outage.
     `recovery_after_heal` is the part of it after the fault was healed. Faults that overlap are one
     episode, judged until the next one begins or customers stop coming; of several episodes the
-    longest recovery counts.
+    longest recovery counts. An objective that was missed while the harness itself stood still is
+    undecided where that can have made it late: by as much time as it stood still, or by payments
+    for half of whose time it did, or was catching up. A miss beyond that is a finding.
     """
     end_ns = arrivals_ended_ns(run)
     if end_ns is None:
         yield Doubt("the run does not record that it ran to the end of traffic (phase drain)")
         return
-    episodes = _episodes(run, end_ns)
+    episodes = episodes_until(run, end_ns)
     if not episodes:
         yield Doubt("no fault was injected, so there was nothing to recover from")
-    outages = [(episode, _outage(run, episode, window, threshold)) for episode in episodes]
+    outages = [(episode, outage_of(run, episode, window, threshold)) for episode in episodes]
     yield Measure("intents_judged", sum(outage.judged for _, outage in outages))
     yield Measure("windows_judged", sum(outage.windows for _, outage in outages))
     yield from _times(outages, rto)
     for episode, outage in outages:
-        yield from _judge(episode, outage, rto, window)
-
-
-def _episodes(run: Run, end_ns: int) -> list[Episode]:
-    """Overlapping faults together; one that was never healed lasts to the end."""
-    found: list[Episode] = []
-    for fault, start_ns, healed_ns in run.rows(_FAULTS):
-        last = found[-1] if found else None
-        if last is not None and (last.healed_ns is None or start_ns <= last.healed_ns):
-            healed = None if None in (last.healed_ns, healed_ns) else max(last.healed_ns, healed_ns)
-            found[-1] = Episode((*last.faults, fault), last.start_ns, healed, end_ns)
-            continue
-        if last is not None:
-            found[-1] = Episode(last.faults, last.start_ns, last.healed_ns, start_ns)
-        found.append(Episode((fault,), start_ns, healed_ns, end_ns))
-    return found
-
-
-def _outage(run: Run, episode: Episode, window: Duration, threshold: Share) -> Outage:
-    """Windows of the episode; the last one, cut short by its end, only if someone was due in it."""
-    rows = run.rows(_WINDOWS, [episode.start_ns, window.ns, episode.end_ns])
-    whole = max(0, episode.end_ns - episode.start_ns) // window.ns
-    seen = {k for k, _, _ in rows}
-    bad = {k for k, due, ok in rows if ok / due < threshold}
-    empty = set(range(whole)) - seen
-    total = max(whole, max(seen, default=-1) + 1)
-    return Outage(
-        sum(due for _, due, _ in rows),
-        len(seen),
-        _after(bad, total, window),
-        _after(bad | empty, total, window),
-    )
-
-
-def _after(bad: set[int], total: int, window: Duration) -> int | None:
-    """When the first window begins that no bad one follows; None when there is no such window."""
-    last = max(bad, default=-1)
-    return None if last + 1 >= total else (last + 1) * window.ns
+        yield from _judge(run, episode, outage, rto, window, threshold)
 
 
 def _times(outages: list[tuple[Episode, Outage]], rto: Duration) -> Iterator[Measure]:
@@ -141,22 +79,49 @@ def _s(ns: int | None) -> float | None:
 
 
 def _judge(
-    episode: Episode, outage: Outage, rto: Duration, window: Duration
+    run: Run, episode: Episode, outage: Outage, rto: Duration, window: Duration, threshold: Share
 ) -> Iterator[Finding | Doubt]:
     name = " with ".join(episode.faults)
     watched_ns = episode.end_ns - episode.start_ns
     if outage.judged == 0:
         yield Doubt(f"{name}: no payment and no probe was due after it began")
     elif outage.sure_ns is None and watched_ns >= rto.ns:
-        yield Finding(
-            f"{name}: not recovered {watched_ns / 1e9:.3f} s after its start; the RTO is {rto}"
-        )
+        missed = f"{name}: not recovered {watched_ns / 1e9:.3f} s after its start; the RTO is {rto}"
+        yield _missed(run, missed, episode, outage, rto, threshold)
     elif outage.sure_ns is not None and outage.sure_ns > rto.ns:
-        yield Finding(
-            f"{name}: recovered {outage.sure_ns / 1e9:.3f} s after its start; the RTO is {rto}"
-        )
+        missed = f"{name}: recovered {outage.sure_ns / 1e9:.3f} s after its start; the RTO is {rto}"
+        yield _missed(run, missed, episode, outage, rto, threshold)
     else:
         yield from _doubts(name, episode, outage, rto, window)
+
+
+def _missed(
+    run: Run, missed: str, episode: Episode, outage: Outage, rto: Duration, threshold: Share
+) -> Finding | Doubt:
+    """A finding, unless the harness stood still for all that is beyond the objective."""
+    still = standstills(run, episode.start_ns)
+    bad_until_ns = _bad_until(run, episode, outage, threshold, still)
+    still_ns = still.between(episode.start_ns, bad_until_ns)
+    is_as_seen = still_ns == 0 and bad_until_ns == outage.bad[-1].end_ns
+    if is_as_seen or bad_until_ns - episode.start_ns - still_ns > rto.ns:
+        return Finding(missed)
+    total_ns = still.between(episode.start_ns, episode.end_ns)
+    return Doubt(
+        f"{missed}; undecided, since the harness itself stood still for {total_ns / 1e9:.3f} s of "
+        "that time"
+    )
+
+
+def _bad_until(
+    run: Run, episode: Episode, outage: Outage, threshold: Share, still: Standstills
+) -> int:
+    """The end of the last window that is bad without the payments that the harness spoilt (ns)."""
+    for bad in reversed(outage.bad):
+        lives = run.rows(_NOT_OK, [bad.start_ns, bad.end_ns])
+        due = bad.due - sum(still.spoilt(*life) for life in lives)
+        if due and bad.ok / due < threshold:
+            return bad.end_ns
+    return episode.start_ns
 
 
 def _doubts(

@@ -376,6 +376,31 @@ def test_an_interrupted_run(check):
     assert both.exit_status == Exit.BROKEN
 
 
+FLAW = {
+    "flaw": "key-per-attempt",
+    "flaw_exposed_by": {"check": "idempotency", "scenario": "scenarios/gate/lost.yaml"},
+}
+
+
+def test_a_flaw_that_was_not_caught_says_where_it_is(check):
+    check("good", JUDGED)
+    assert judge(recorded(meta=FLAW), scenario("good")).warnings == (
+        "no check caught the flaw key-per-attempt in this run; idempotency is known to catch it in "
+        "scenarios/gate/lost.yaml",
+    )
+    unknown = {**FLAW, "flaw_exposed_by": None}
+    assert judge(recorded(meta=unknown), scenario("good")).warnings == (
+        "no check caught the flaw key-per-attempt in this run",
+    )
+
+
+def test_a_flaw_that_was_caught_and_a_run_without_one_need_no_word(check):
+    check("bad", JUDGED, Finding("charged twice"))
+    check("good", JUDGED)
+    assert judge(recorded(meta=FLAW), scenario("good", "bad")).warnings == ()
+    assert judge(recorded(), scenario("good")).warnings == ()
+
+
 def test_warnings_are_passed_on(check):
     check("good", JUDGED)
     run = recorded(

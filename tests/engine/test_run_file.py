@@ -34,12 +34,12 @@ def scenario(tmp_path: Path) -> Scenario:
     return load_scenario(path)
 
 
-def written(folder: Path, scenario: Scenario, system: System) -> Any:
+def written(folder: Path, scenario: Scenario, system: System, flaw: str | None = None) -> Any:
     """What ``run.json`` holds of a run of this system."""
     topology = default_topology(system)
     secrets = Secrets("a" * 32, "b" * 32, "c" * 32, "d" * 32, "e" * 32, ("4000020123456789",), "1")
     ignored: Any = None
-    assembly = Assembly("ab", system, topology, secrets, 1, None, folder, folder, on_event=ignored)
+    assembly = Assembly("ab", system, topology, secrets, 1, flaw, folder, folder, on_event=ignored)
     journal = Journal(folder)
     journal.set_zero(0)
     plan = RunPlan(scenario, system, topology, "process", folder, folder / "known.yaml")
@@ -71,3 +71,20 @@ def test_a_system_that_takes_no_webhooks_is_told_of_nothing(
 ) -> None:
     meta = written(tmp_path, scenario, replace(load_system("refpay"), webhook_path=None))
     assert meta["webhook_events"] == []
+
+
+def test_where_the_flaw_of_the_run_is_caught_is_written_down(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    system = load_system("refpay")
+    silent = replace(system, service=replace(system.service, exposed_by={}))
+    named = {"check": "idempotency", "scenario": "scenarios/gate/psp-lost-answers.yaml"}
+    for n, (flaw, one, expected) in enumerate(
+        (
+            (None, system, None),
+            ("key-per-attempt", system, named),
+            ("key-per-attempt", silent, None),
+        )
+    ):
+        (tmp_path / str(n)).mkdir()
+        assert written(tmp_path / str(n), scenario, one, flaw)["flaw_exposed_by"] == expected

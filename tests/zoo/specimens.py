@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from payresil.engine.system_file import load_system
+
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 
@@ -27,18 +29,18 @@ class Specimen:
         return SCENARIOS / f"{self.scenario}.yaml"
 
 
-FLAWED = (
-    Specimen("gate/psp-lost-answers", "key-per-attempt", "idempotency"),
-    Specimen("gate/psp-slow", "timeout-is-failure", "durability"),
-    Specimen("gate/psp-slow", "blind-status-overwrite", "lifecycle"),
-    Specimen("gate/service-crash", "psp-call-in-transaction", "lifecycle"),
-    Specimen("gate/retry-storm", "check-then-insert", "idempotency"),
-    Specimen("gate/retry-storm", "refund-race", "refunds"),
-    Specimen("rehearsal/database-crash", "ack-before-commit", "durability"),
+def _name(path: Path) -> str:
+    return str(path.relative_to(SCENARIOS).with_suffix(""))
+
+
+#: As the system file says, so that a user's run with a flaw is told the same.
+FLAWED = tuple(
+    Specimen(_name(SCENARIOS.parent / exposure.scenario), flaw, exposure.check)
+    for flaw, exposure in load_system("refpay").service.exposed_by.items()
 )
 
 FLAWLESS = tuple(
-    Specimen(str(path.relative_to(SCENARIOS).with_suffix("")))
+    Specimen(_name(path))
     for folder in ("gate", "rehearsal")
     for path in sorted((SCENARIOS / folder).glob("*.yaml"))
 )

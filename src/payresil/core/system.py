@@ -19,6 +19,14 @@ class Flaw:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What is known to catch a flaw."""
+
+    check: str
+    scenario: str  # its file, for people
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStart:
     """How to start one instance of the service: a command, an image, or a compose project.
 
@@ -40,6 +48,7 @@ class ServiceStart:
     flaw_variable: str | None = None  # environment variable that names a flaw
     list_flaws: tuple[str, ...] = ()  # command that prints a JSON object: flaw → what it does
     flaws: Mapping[str, Flaw] = field(default_factory=dict)  # known flaws, switched on one by one
+    exposed_by: Mapping[str, Exposure] = field(default_factory=dict)  # what catches which flaw
 
     @property
     def form(self) -> str:

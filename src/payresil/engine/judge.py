@@ -63,7 +63,11 @@ def judge(run: Run, scenario: Scenario) -> Verdict:
         ),
         checks=tuple(checks),
         faults=evidence,
-        warnings=(*map(str, run.meta.get("warnings", ())), *_harness(run, "warning")),
+        warnings=(
+            *map(str, run.meta.get("warnings", ())),
+            *_harness(run, "warning"),
+            *_uncaught(run, checks),
+        ),
         broken="; ".join(broken) or None,
         interrupted=interrupted,
     )
@@ -268,6 +272,18 @@ def _whole(run: Run, scenario: Scenario) -> CheckResult:
         measures=tuple(said.measures),
         doubts=tuple(said.doubts),
     )
+
+
+def _uncaught(run: Run, checks: Iterable[CheckResult]) -> Iterator[str]:
+    """That the service's known flaw was not caught, and what is known to catch it."""
+    flaw = run.meta.get("flaw")
+    if flaw is None or any(check.findings for check in checks):
+        return
+    said = f"no check caught the flaw {flaw} in this run"
+    known = run.meta.get("flaw_exposed_by")
+    if isinstance(known, Mapping):
+        said += f"; {known.get('check')} is known to catch it in {known.get('scenario')}"
+    yield said
 
 
 def _harness(run: Run, what: str) -> list[str]:

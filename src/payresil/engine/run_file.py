@@ -53,6 +53,7 @@ def write_run_file(
         "seed": scenario.seed,
         "system": plan.system.name,
         "flaw": assembly.flaw,
+        "flaw_exposed_by": plain(plan.system.service.exposed_by.get(assembly.flaw or "")),
         "backend": plan.backend,
         "at": None if plan.at is None else str(plan.at),
         "prometheus": plan.prometheus,

@@ -100,6 +100,11 @@ def _service(system: System, at: Places) -> Iterator[Problem]:
             where = at("service", "flaws", flaw, "environment", name)
             yield from _placeholders(text, known, where)
     yield from _placeholders(service.list_flaws, ("python",), at("service", "list_flaws"))
+    for flaw in service.exposed_by:
+        if flaw not in service.flaws and not service.list_flaws:
+            words = "a flaw under `flaws`"
+            where = at.key("service", "exposed_by", flaw)
+            yield Problem(where, shown(flaw), words, nearest(flaw, service.flaws))
 
 
 def _is_given(placeholder: str, system: System) -> bool:

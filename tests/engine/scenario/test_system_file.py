@@ -255,6 +255,11 @@ def test_a_service_with_its_own_database_and_folder(tmp_path: Path) -> None:
     [
         ("database: none", "database: mysql", "3:19: read 'mysql', expected one of postgresql, no"),
         ('DB: "{data}/shop.db"', 'DB: "{database_url}"', "7:21: read {database_url}, expected one"),
+        (
+            "  flaws:\n",
+            "  exposed_by: {forgts: {check: idempotency, scenario: x.yaml}}\n  flaws:\n",
+            "9:16: read 'forgts', expected a flaw under `flaws` (did you mean forgets?)",
+        ),
         ("folder: .", "folder: nowhere", "5:11: read 'nowhere', expected a folder, seen from"),
         ("folder: .", "folder: mine.yaml", "5:11: read 'mine.yaml', expected a folder, seen from"),
         ('command: [./serve, --port, "{port}"]', "command: []", "6:12: read no way to start it"),

@@ -149,3 +149,58 @@ def test_ack_before_commit_does_not_wait_for_the_log(start_refpay, postgres, dat
 
     assert service.pay("quick").status_code == 201
     assert load("ack-before-commit").session == {"synchronous_commit": "off"}
+
+
+def test_webhook_applied_twice_books_a_capture_again(start_refpay, postgres, database_name):
+    service = start_refpay(FLAW="webhook-applied-twice")
+    payment = service.pay("again").json()
+    event = {
+        "id": "evt_again", "type": "payment_intent.succeeded",
+        "data": {"object": {
+            "object": "payment_intent", "id": "pi_again", "status": "succeeded",
+            "amount_received": 1250, "metadata": {"payment": payment["id"]},
+        }},
+    }  # fmt: skip
+
+    booked = [
+        postgres.sql(database_name, "select count(*) from entries").strip()
+        for _ in range(3)
+        if service.deliver(event).status_code == 200
+    ]
+
+    assert booked == ["2", "6", "12"]
+    said = postgres.sql(database_name, "select deliveries, effects from inbox")
+    assert said.strip() == "3|5"
+    assert service.payment(payment["id"])["captured_minor"] == 1250
+
+
+def test_hedged_requests_ask_twice_and_charge_once(start_refpay, psp, database_name):
+    service = start_refpay(FLAW="hedged-requests")
+    reference = f"hedged-{database_name}"
+
+    assert service.pay(reference).status_code == 201
+
+    asked = [row for row in psp.table("psp_attempts") if row["reference"] == reference]
+    assert len(asked) >= 2
+    assert {row["key"] for row in asked} == {asked[0]["key"]}
+    assert len(psp.charges(reference)) == 1
+
+
+def test_metrics_count_success_leaves_refusals_out(start_refpay):
+    service = start_refpay(FLAW="metrics-count-success")
+    assert service.pay("counted").status_code == 201
+    assert service.call("GET", "/payments/nowhere").status_code == 404
+
+    metrics = service.call("GET", "/metrics").text
+
+    assert 'refpay_requests_total{route="create_payment",status="201"} 1.0' in metrics
+    assert 'status="404"' not in metrics
+
+
+def test_log_without_trace_names_no_payment_of_a_customer(start_refpay):
+    service = start_refpay(FLAW="log-without-trace")
+    assert service.pay("nameless").status_code == 201
+
+    (line,) = service.node.events("payment.answered")
+    assert line["state"] == "succeeded"
+    assert "nameless" not in service.node.log()

@@ -31,7 +31,7 @@ def run(specimen: Specimen, out: Path) -> Row:
     """Run one specimen to its verdict."""
     folder = out / specimen.name.strip("()") / specimen.scenario.replace("/", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    scenario = shortened(load_scenario(specimen.path))
+    scenario = shortened(load_scenario(specimen.path), specimen.check)
     path = folder / f"{scenario.name}.yaml"
     path.write_text(dump_scenario(scenario), encoding="utf-8")
     command = [sys.executable, "-m", "payresil.cli", "run", str(path), "--out", str(folder)]

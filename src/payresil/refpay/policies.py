@@ -19,7 +19,10 @@ from payresil.refpay.books.values import (
     NewPayment,
     OperationAdmission,
 )
-from payresil.refpay.psp.answer import PspAnswer
+from payresil.refpay.psp.answer import Json, PspAnswer
+
+#: Sends a request to the PSP, and gives the body of its answer.
+Send = Callable[[], Awaitable[Json]]
 
 
 def one_key_per_operation(operation: str, attempt: int) -> str:
@@ -38,6 +41,21 @@ def unknown_stays_unknown(answer: PspAnswer) -> str | None:
     return answer.state
 
 
+async def once(send: Send) -> Json:
+    """One question is one request."""
+    return await send()
+
+
+def every_answer(status: int) -> bool:
+    """Refusals and failures are counted like all others."""
+    return True
+
+
+def every_field(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """A line says all that its writer knows."""
+    return fields
+
+
 @dataclass(frozen=True)
 class Policies:
     """Decisions, each with the sound one as default.
@@ -49,6 +67,9 @@ class Policies:
     ``receive``: record an event of the PSP and its effect.
     ``reserve``: make a refund durable within what was captured.
     ``session``: settings of every database session.
+    ``ask_psp``: get one question answered, given what sends it as a request.
+    ``counts``: whether an answer of this status is counted in the metrics.
+    ``logs``: of the fields of a log line, those that are written.
     """
 
     psp_key: Callable[[str, int], str] = one_key_per_operation
@@ -58,6 +79,9 @@ class Policies:
     receive: Callable[[Executor, Event], Awaitable[str]] = inbox.receive
     reserve: Callable[[Executor, NewOperation], Awaitable[OperationAdmission]] = operations.admit
     session: Mapping[str, str] = field(default_factory=dict)
+    ask_psp: Callable[[Send], Awaitable[Json]] = once
+    counts: Callable[[int], bool] = every_answer
+    logs: Callable[[Mapping[str, object]], Mapping[str, object]] = every_field
 
 
 SOUND = Policies()

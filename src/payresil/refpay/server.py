@@ -32,7 +32,7 @@ _KEEP_ALIVE_S = 150
 def serve(settings: Settings, policies: Policies, host: str, port: int, ready: Path | None) -> None:
     """Serve until SIGTERM or SIGINT. Raises OSError where the address cannot be had."""
     listener = socket.create_server((host, port), backlog=1024)
-    log = EventLog(settings.instance)
+    log = EventLog(settings.instance, policies.logs)
     capture_library_logs(log)
     uvloop.run(_run(settings, policies, listener, ready, log))
 

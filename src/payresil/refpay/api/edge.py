@@ -47,7 +47,8 @@ class Edge:
         finally:
             endpoint = scope.get("endpoint")
             route = getattr(endpoint, "__name__", "none")
-            self._service.metrics.answered(route, status, perf_counter() - began)
+            if self._service.policies.counts(status):
+                self._service.metrics.answered(route, status, perf_counter() - began)
 
     def _explain(self, error: Exception) -> ASGIApp:
         if isinstance(error, RefusedError):

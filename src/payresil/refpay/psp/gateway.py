@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic, perf_counter
 
 from tenacity import (
@@ -35,8 +35,16 @@ _NOT_SENT = PspAnswer("circuit_open")
 class Gateway:
     """The PSP as the service sees it: a request in, an answer out, nothing raised."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, on_circuit: Callable[[str], None]):
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        on_circuit: Callable[[str], None],
+        ask: Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]],
+    ):
+        """``ask`` gets one question answered, given what sends it as a request."""
         self._settings = settings
+        self._ask = ask
         self._metrics = metrics
         self._timeout = settings.psp_timeout_ms / 1000
         self._deadline = settings.psp_deadline_ms / 1000
@@ -100,7 +108,7 @@ class Gateway:
         try:
             with self.circuit.guard():
                 async with asyncio.timeout(limit):
-                    body = await self._send(request, key)
+                    body = await self._ask(lambda: self._send(request, key))
             answer = request.read(body)
         except CircuitOpenError:
             answer = _NOT_SENT

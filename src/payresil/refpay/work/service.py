@@ -45,6 +45,6 @@ def build_service(
         timeout_ms=settings.db_timeout_ms,
         settings=policies.session,
     )
-    gateway = Gateway(settings, metrics, circuit_changed)
+    gateway = Gateway(settings, metrics, circuit_changed, policies.ask_psp)
     cards = HeldCards(settings.hold_card_ms)
     return Service(settings, policies, database, gateway, metrics, log, cards)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from payresil.backends.attached.borrowed_proxies import BorrowedProxies
 from payresil.backends.attached.borrowed_psp import BorrowedPsp, NoPsp
 from payresil.backends.attached.environment import AttachedEnvironment
+from payresil.backends.healing import healed_at_the_end
 from payresil.backends.heartbeat import Heartbeat
 from payresil.backends.links import ProxiedLinks, proxy_name
 from payresil.backends.proxies import PackageProxies
@@ -45,12 +46,7 @@ def attach(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
         raise EnvironmentBroke("the backend attach needs --at FILE, which says where the system is")
     with ExitStack() as stack:
         environment = _environment(assembly, assembly.attached, launcher, stack)
-        try:
-            yield environment
-        except BaseException:
-            _heal_quietly(assembly, environment)
-            raise
-        environment.heal()
+        yield stack.enter_context(healed_at_the_end(assembly, environment))
 
 
 def _environment(
@@ -117,11 +113,3 @@ def _links(assembly: Assembly, attached: Attached, launcher: Launcher) -> Proxie
 def _prefix(assembly: Assembly) -> str:
     """How names of this run begin, in servers that others use, too."""
     return f"payresil-{assembly.run}-"
-
-
-def _heal_quietly(assembly: Assembly, environment: Environment) -> None:
-    """Heal while something else is being raised, which must not be hidden by a second failure."""
-    try:
-        environment.heal()
-    except EnvironmentBroke as error:
-        assembly.on_event("harness", "environment", "warning", error=f"not healed: {error}")

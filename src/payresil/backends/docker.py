@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from payresil.backends.embedded.environment import RunningEnvironment, healed_at_the_end
+from payresil.backends.embedded.environment import RunningEnvironment
 from payresil.backends.embedded.isolation import silenced
 from payresil.backends.embedded.startup import Running, Startup
 from payresil.backends.embedded.stopping import stop
+from payresil.backends.healing import healed_at_the_end
 from payresil.core.protocols import Assembly, Environment, Launcher
 from payresil.core.registry import backend
 from payresil.core.topology import Node

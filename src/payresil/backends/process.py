@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from payresil.backends.embedded.environment import RunningEnvironment, healed_at_the_end
+from payresil.backends.embedded.environment import RunningEnvironment
 from payresil.backends.embedded.isolation import silenced
 from payresil.backends.embedded.startup import Startup
 from payresil.backends.embedded.workshop import ProcessWorkshop
+from payresil.backends.healing import healed_at_the_end
 from payresil.core.protocols import Assembly, Environment, Launcher
 from payresil.core.registry import backend
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from payresil.core.intervals import trials_to_show, wilson
+from payresil.checkers.shares import too_few, weigh
+from payresil.core.intervals import wilson
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -87,22 +88,13 @@ def _phase(found: _Approved, objective: Share | None) -> Iterator[Result]:
 
 
 def _judge(found: _Approved, objective: Share) -> Iterator[Result]:
-    low, high = found.interval
-    if float(objective) == 1 and found.approved == found.answers:
-        return  # counted in full: no sample could show it
-    if high < objective:
-        yield Finding(f"{found.phase}: {found}; the objective is {objective}")
-    elif low < objective:
-        yield Doubt(
-            f"{found.phase}: {found}: too few to decide on {objective} "
-            f"(95 % interval {low:.2%} to {high:.2%}); {_needed(objective)}"
-        )
-
-
-def _needed(objective: Share) -> str:
-    if float(objective) == 1:
-        return "a share this near to 100% would need an endless run"
-    return f"it takes {trials_to_show(objective):,} answers even when all are approved"
+    said = f"{found.phase}: {found}"
+    weighed = weigh(found.approved, found.answers, objective)
+    if weighed == "undecided":
+        things = "answers even when all are approved"
+        yield too_few(said, found.approved, found.answers, objective, things)
+    elif weighed == "missed":
+        yield Finding(f"{said}; the objective is {objective}")
 
 
 def _drops(steady: _Approved, broken: list[_Approved], drop: Share) -> Iterator[Result]:

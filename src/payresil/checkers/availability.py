@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from payresil.checkers.lateness import UNDECIDED, due_in, lateness
-from payresil.core.intervals import trials_to_show, wilson
+from payresil.checkers.shares import too_few, weigh
+from payresil.core.intervals import wilson
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -75,11 +76,11 @@ def _phase(
 
 
 def _judge(run: Run, phase: str, objective: Share, due: int, ok: int) -> Iterator[Result]:
-    low, high = wilson(ok, due)
     said = f"{phase}: {ok:,} of {due:,} due payments ended ok"
-    if ok == due and float(objective) == 1:
-        return
-    if high < objective:
+    weighed = weigh(ok, due, objective)
+    if weighed == "undecided":
+        yield too_few(said, ok, due, objective, "due payments even when all are ok")
+    elif weighed == "missed":
         missed = f"{said}, {ok / due:.3%}; the objective is {objective}"
         late = lateness(run, phase, due)
         if late.is_bottleneck:
@@ -87,14 +88,3 @@ def _judge(run: Run, phase: str, objective: Share, due: int, ok: int) -> Iterato
             yield late.doubt()
         else:
             yield Finding(missed)
-    elif low < objective:
-        yield Doubt(
-            f"{said}: too few to decide on {objective} "
-            f"(95 % interval {low:.2%} to {high:.2%}); {_needed(objective)}"
-        )
-
-
-def _needed(objective: Share) -> str:
-    if float(objective) == 1:
-        return "a share this near to 100% would need an endless run"
-    return f"it takes {trials_to_show(objective):,} due payments even when all are ok"

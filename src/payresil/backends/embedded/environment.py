@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Protocol
 
 from payresil.backends.embedded.control import NodeControl
@@ -12,7 +12,7 @@ from payresil.backends.embedded.startup import Running
 from payresil.backends.heartbeat import Heartbeat
 from payresil.backends.links import ProxiedLinks
 from payresil.backends.psp_control import PspControl
-from payresil.core.protocols import Assembly, Endpoints, Environment, EnvironmentBroke, Limits
+from payresil.core.protocols import Endpoints, EnvironmentBroke, Limits
 from payresil.core.topology import Node, Topology
 
 
@@ -103,26 +103,3 @@ def _renewals(running: Running) -> Mapping[str, Callable[[int], None]]:
     if running.proxies.keeps_leases():
         renewals["toxiproxy"] = running.proxies.renew_lease
     return renewals
-
-
-@contextmanager
-def healed_at_the_end(assembly: Assembly, environment: RunningEnvironment) -> Iterator[Environment]:
-    """Hand the environment over; afterwards it is healed, whatever happened meanwhile.
-
-    Raises:
-        EnvironmentBroke: when it cannot be healed.
-    """
-    try:
-        yield environment
-    except BaseException:
-        _heal_quietly(assembly, environment)
-        raise
-    environment.heal()
-
-
-def _heal_quietly(assembly: Assembly, environment: Environment) -> None:
-    """Heal while something else is being raised, which must not be hidden by a second failure."""
-    try:
-        environment.heal()
-    except EnvironmentBroke as error:
-        assembly.on_event("harness", "environment", "warning", error=f"not healed: {error}")

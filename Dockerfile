@@ -33,7 +33,8 @@ RUN /opt/payresil/bin/pip install --no-cache-dir --disable-pip-version-check \
 
 # Apart from the rest, so that a change of the project is a small layer.
 FROM wheels AS project
-COPY README.md LICENSE ./
+COPY README.md LICENSE docker-compose.yml ./
+COPY containers/stack ./containers/stack
 COPY src ./src
 COPY stub_psp ./stub_psp
 RUN /opt/payresil/bin/pip wheel --disable-pip-version-check $(cat pip-options) --no-deps \

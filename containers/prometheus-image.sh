@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes an image of this machine's own Prometheus (Debian's package), where the official one cannot
-# be pulled: the stack takes it as PROMETHEUS_IMAGE. Quick when the image is there already.
+# be pulled: the stack takes it as PAYRESIL_PROMETHEUS_IMAGE. Quick when the image is there already.
 #
 #     containers/prometheus-image.sh [NAME]
 #

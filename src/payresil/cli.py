@@ -147,6 +147,34 @@ def clean(every: bool, dry_run: bool) -> None:
     sys.exit(_told(remove, every=every, dry_run=dry_run))
 
 
+_compose_file = click.option(
+    "--file", type=_FILE, metavar="FILE", help="Another compose file than that of payresil."
+)
+
+
+@main.command()
+@click.option("--observe", is_flag=True, help="Also Prometheus and Grafana.")
+@_compose_file
+def up(file: Path | None, observe: bool) -> None:
+    """Bring the reference topology up as a stack that stays, and say where it is.
+
+    Needs a Docker engine and Docker Compose. Images are named as for --backend docker.
+    """
+    from payresil.engine.stack import up as bring_up
+
+    sys.exit(_told(bring_up, file=file, observe=observe))
+
+
+@main.command()
+@click.option("--volumes", is_flag=True, help="Remove what it has stored, too.")
+@_compose_file
+def down(file: Path | None, volumes: bool) -> None:
+    """Take down what `payresil up` has brought up."""
+    from payresil.engine.stack import down as take_down
+
+    sys.exit(_told(take_down, file=file, volumes=volumes))
+
+
 @main.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--system", "name", metavar="NAME", help="Its name; else that of the folder.")

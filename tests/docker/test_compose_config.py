@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from payresil.backends.containers.settings import OFFICIAL, WATCHING
+from payresil.backends.containers.settings import OWN as OWN_SETTING
+
 pytestmark = pytest.mark.docker
 
 OWN = ("--env-file", "containers/own-image.env")
@@ -49,12 +52,9 @@ def test_one_image_plays_every_part_but_those_that_watch(
     assert others == {"prometheus", "grafana"}
 
 
-def test_a_registry_is_put_before_the_images_of_others(
-    read: Callable[..., dict[str, Any]],
-) -> None:
-    services = read(PAYRESIL_REGISTRY="mirror.example/", PAYRESIL_IMAGE="here.example/payresil:1")
-    for service in services.values():
-        assert service["image"].startswith(("mirror.example/", "here.example/payresil:1"))
+def test_every_image_can_be_named(read: Callable[..., dict[str, Any]]) -> None:
+    services = read(**dict.fromkeys([OWN_SETTING, *OFFICIAL, *WATCHING], "here.example/it:1"))
+    assert {service["image"] for service in services.values()} == {"here.example/it:1"}
 
 
 def test_the_base_and_pips_options_reach_the_build(read: Callable[..., dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ SYSTEM = System("tiny", ServiceStart(ready="/readyz"), Api({}), "reference")
 def test_official_images_are_the_default() -> None:
     settings = read_settings({})
     assert settings.images == {**OFFICIAL, "PAYRESIL_IMAGE": "payresil:local"}
+    assert settings.watching == WATCHING
     assert (settings.platform, settings.address) == (None, "127.0.0.1")
 
 

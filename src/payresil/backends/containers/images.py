@@ -20,6 +20,7 @@ from payresil.backends.containers.settings import (
     OWN_IMAGE,
     OWN_PROMETHEUS_IMAGE,
     SERVICE_IMAGE,
+    WATCHING,
 )
 from payresil.core.protocols import EnvironmentBroke
 
@@ -29,7 +30,7 @@ _SAY_EVERY_S = 2.0
 def make_present(
     client: docker.DockerClient, images: Mapping[str, str], platform: str | None
 ) -> None:
-    """Pull what is missing; `images` are by the setting that names them.
+    """Pull what is missing; `images` are by the setting, or in words the place, that names them.
 
     Raises:
         EnvironmentBroke: naming every image that cannot be had, and what to do.
@@ -71,10 +72,16 @@ def _refusal(missing: Mapping[str, str], said: str) -> str:
             "make one with containers/prometheus-image.sh and set PAYRESIL_PROMETHEUS_IMAGE to "
             f"{OWN_PROMETHEUS_IMAGE}, or name a Prometheus that watches with --prometheus URL"
         )
+    if watching := [each for each in missing if each in WATCHING]:
+        advice.append(
+            f"set {', '.join(watching)} to an image that is there, or leave --observe out"
+        )
     if OWN in missing:
         advice.append(f"build {missing[OWN]} with containers/build.sh")
     if SERVICE_IMAGE in missing:
         advice.append(f"build {missing[SERVICE_IMAGE]}, or name another in the system file")
+    named = {*OFFICIAL, *WATCHING, OWN, SERVICE_IMAGE}
+    advice += [f"build {missing[where]}" for where in missing if where not in named]
     return f"there is no image {names} and none can be pulled: {'; '.join(advice)} ({said.strip()})"
 
 

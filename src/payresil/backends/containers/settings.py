@@ -18,6 +18,7 @@ OFFICIAL = {
 #: Images of what watches, likewise; the own image plays none of them.
 WATCHING = {
     "PAYRESIL_PROMETHEUS_IMAGE": "prom/prometheus:v3.7.3",
+    "PAYRESIL_GRAFANA_IMAGE": "grafana/grafana:12.2.1",
 }
 
 #: The project's own image: setting and image.
@@ -35,7 +36,7 @@ class Settings:
     """Images by the setting that names them, and how containers are run."""
 
     images: Mapping[str, str]
-    watching: Mapping[str, str]  # likewise, of what watches: for runs that ask it
+    watching: Mapping[str, str]  # likewise, of what watches a run that asks it, or the stack
     platform: str | None  # such as linux/arm64; the engine's own where it is None
     address: str  # of this machine, as ports are published and reached
 

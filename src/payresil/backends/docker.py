@@ -51,7 +51,7 @@ def docker(assembly: Assembly, launcher: Launcher) -> Iterator[Environment]:
         dock = stack.enter_context(
             docked(client, settings, assembly.run, assembly.logs, assembly.on_event)
         )
-        workshop = ContainerWorkshop(assembly, dock, stack)
+        workshop = ContainerWorkshop(assembly, dock, launcher, stack)
         running = Startup(assembly, workshop, stack).run()
         refuse_other_machine(workshop.psp_container)
         if assembly.asks_prometheus:

@@ -33,6 +33,9 @@ class ServiceStart:
     `command` and `environment` are templates: ``{database_url}``, ``{psp_url}``, ``{port}``, … are
     filled in by the backend with the addresses of the links. ``{data}`` is a folder of the
     instance's own, which survives a crash and a restart.
+
+    `nodes` are other services of the compose project that faults can act on: ``db: postgres:5432``
+    makes the node ``a/db`` and links to it, and ``{db}`` is ``host:port`` of the link.
     """
 
     ready: str  # path that answers 200 when it can take payments
@@ -41,6 +44,7 @@ class ServiceStart:
     port: int | None = None  # that the service listens on in its container
     compose: str | None = None  # a compose file, relative to the system file
     service: str | None = None  # the service in it
+    nodes: Mapping[str, str] = field(default_factory=dict)  # role → ``SERVICE:PORT`` in it
     folder: str | None = None  # where the command is started, relative to the system file
     environment: Mapping[str, str] = field(default_factory=dict)
     metrics: str | None = None  # path of its Prometheus metrics
@@ -54,6 +58,18 @@ class ServiceStart:
     def form(self) -> str:
         """Which of the forms of a start it is: ``command``, ``image`` or ``compose``."""
         return "compose" if self.compose else "image" if self.image else "command"
+
+    def member(self, role: str) -> tuple[str, int]:
+        """Service and port of one of `nodes`.
+
+        Raises:
+            KeyError: when there is none of this role.
+            ValueError: when it is not ``SERVICE:PORT``.
+        """
+        service, _, port = self.nodes[role].rpartition(":")
+        if not service or not 1 <= int(port) <= 65535:
+            raise ValueError(self.nodes[role])
+        return service, int(port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +128,17 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class BooksFrom:
-    """Where the books are read: a file of SQLite, or an export over HTTP.
+    """Where the books are read: a file of SQLite, an export over HTTP, or a PostgreSQL of its own.
 
-    Without either it is the database that the backend gave the service. ``{data}`` in `sqlite` is
-    the folder of each instance: the books are all of them together. Of an export, each list of
-    objects in the JSON answer is a table. `columns` says which columns a list has even when it is
-    empty.
+    Without any it is the database that the backend gave the service. In `database`, a URL, the
+    ``{role}`` of a node of the compose project is ``host:port`` past its links. ``{data}`` in
+    `sqlite` is the folder of each instance: the books are all of them together. Of an export, each
+    list of objects in the JSON answer is a table. `columns` says which columns a list has even when
+    it is empty.
     """
 
     sqlite: str | None = None
+    database: str | None = None
     request: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -135,7 +135,8 @@ def _secrets(attachment: Attachment, system: System, at: Places) -> Iterator[Pro
 
 
 def _reads_database(system: System) -> bool:
-    return bool(system.books) and system.books_from is None
+    source = system.books_from
+    return bool(system.books) and (source is None or source.database is not None)
 
 
 def _database(url: str, allow: tuple[str, ...], where: Place) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from payresil.core.results import Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.scenario import Scenario
 from payresil.engine.attached_rules import notices
+from payresil.engine.compose_file import project_notices
 from payresil.engine.execute import execute
 from payresil.engine.judge import judge
 from payresil.engine.lints import lint
@@ -60,6 +61,7 @@ def prepare(
         warnings = [
             *lint(scenario, system, topology),
             *missing_steps(system),
+            *(() if attached else project_notices(system, topology)),
             *missing_prometheus(scenario, prometheus, attached, brought=brought),
         ]
         if attached:

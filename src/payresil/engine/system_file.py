@@ -23,8 +23,8 @@ from payresil.engine.system_rules import check_system
 
 _LIST_TIMEOUT_S = 20.0
 
-#: Forms of a start that a backend cannot make use of. A compose project is attached to.
-_CANNOT_START = {"process": ("image", "compose"), "docker": ("compose",)}
+#: Forms of a start that a backend cannot make use of.
+_CANNOT_START = {"process": ("image", "compose")}
 
 
 def system_names() -> list[str]:
@@ -85,7 +85,7 @@ def check_start(name: str, system: System, backend: str) -> None:
     path = system_path(name)
     document = None if path is None else read_document(path, problems)
     if document is not None:
-        words = f"another way to start it, or another backend than {backend}"
+        words = "a command, or the option --backend docker"
         where = Places(document).key("service", form)
         problems.append(Problem(where, f"{form}, which the backend {backend} cannot start", words))
     raise InvalidScenario(problems)
@@ -166,17 +166,17 @@ def default_topology(system: System) -> Topology:
     """One region: customers → router → balancer → service instances → database and PSP.
 
     The PSP sends its webhooks through the router, as the customers do. A system that needs no
-    database has no node for one.
+    database has no node for one; what its compose project has of its own is a node where the system
+    file names it under ``service.nodes``.
     """
     has_database = system.needs.database != "none"
     numbers = range(1, system.service.instances + 1)
     services = [f"a/service.{n}" for n in numbers]
-    nodes = ["customers", "router", "a/lb", *services, *(["a/db"] if has_database else []), "psp"]
+    called = [*(["a/db"] if has_database else []), *(f"a/{role}" for role in system.service.nodes)]
+    nodes = ["customers", "router", "a/lb", *services, *called, "psp"]
     links = ["customers->router", "router->a/lb", "psp->router"]
     for service in services:
-        links += [f"a/lb->{service}", f"{service}->psp"]
-        if has_database:
-            links.append(f"{service}->a/db")
+        links += [f"a/lb->{service}", f"{service}->psp", *(f"{service}->{node}" for node in called)]
     return Topology(
         tuple(TopologyNode.parse(name) for name in nodes),
         tuple(Link.parse(name) for name in links),

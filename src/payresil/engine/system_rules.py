@@ -12,6 +12,7 @@ from payresil.core.document import MapNode
 from payresil.core.problems import Place, Problem, nearest, shown
 from payresil.core.schemas import SCHEMAS
 from payresil.core.system import ServiceStart, System
+from payresil.engine.compose_file import ComposeFileError, services_of
 from payresil.engine.places import Places
 
 #: What the backend fills in where it starts an instance.
@@ -30,6 +31,8 @@ START_PLACEHOLDERS = (
     "region",
     "data",
 )
+#: What of these no compose project is given: it is of processes, or of files beside them.
+NOT_IN_COMPOSE = ("python", "ready_file", "data")
 #: What traffic fills in where it makes a request.
 REQUEST_PLACEHOLDERS = (
     "intent",
@@ -53,10 +56,14 @@ STATES = ("processing", "succeeded", "declined", "authorized", "canceled", "fail
 MAX_INSTANCES = 64
 
 #: Keys that make sense with one form of a start only.
-_BELONGS = {"folder": "command", "port": "image", "service": "compose"}
+_BELONGS = {"folder": ("command",), "port": ("image", "compose"), "service": ("compose",)}
+
+#: Nodes that every topology has, and payresil starts.
+_TAKEN_ROLES = ("customers", "router", "lb", "service", "psp")
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S*\Z")
+_ROLE = re.compile(r"[a-z][a-z0-9_]*\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -88,7 +95,9 @@ def _service(system: System, at: Places) -> Iterator[Problem]:
     for name, path in (("ready", service.ready), ("metrics", service.metrics)):
         yield from _path(path, at("service", name))
     yield from _path(system.webhook_path, at("webhook_path"))
-    known = tuple(name for name in START_PLACEHOLDERS if _is_given(name, system))
+    yield from _nodes(system, at)
+    given = (name for name in START_PLACEHOLDERS if _is_given(name, system))
+    known = (*given, *service.nodes)
     yield from _placeholders(service.command, known, at("service", "command"))
     for name, text in service.environment.items():
         yield from _placeholders(text, known, at("service", "environment", name))
@@ -108,6 +117,8 @@ def _service(system: System, at: Places) -> Iterator[Problem]:
 
 
 def _is_given(placeholder: str, system: System) -> bool:
+    if system.service.form == "compose" and placeholder in NOT_IN_COMPOSE:
+        return False
     return placeholder != "database_url" or system.needs.database != "none"
 
 
@@ -124,12 +135,13 @@ def _start(service: ServiceStart, at: Places) -> Iterator[Problem]:
         if service.compose and getattr(service, other):
             words = "one way to start it, and there is compose already"
             yield Problem(at.key("service", other), f"the key {other}", words)
-    for key, form in _BELONGS.items():
-        if getattr(service, key) is not None and form != service.form:
-            words = f"{key} only together with {form}"
+    for key, forms in _BELONGS.items():
+        if getattr(service, key) is not None and service.form not in forms:
+            words = f"{key} only together with {' or '.join(forms)}"
             yield Problem(at.key("service", key), f"the key {key}", words)
-    if service.image and service.port is None:
-        yield Problem(at("service", "image"), "no port", "port, where it listens in its container")
+    if service.form != "command" and service.port is None:
+        words = "port, where it listens in its container"
+        yield Problem(at("service", service.form), "no port", words)
     if service.port is not None and not 1 <= service.port <= 65535:
         yield Problem(at("service", "port"), str(service.port), "a port, 1 to 65535")
     if service.compose and not service.service:
@@ -142,6 +154,48 @@ def _start(service: ServiceStart, at: Places) -> Iterator[Problem]:
     if service.flaws and (service.flaw_variable or service.list_flaws):
         words = "flaws here, or flaw_variable and list_flaws, not both"
         yield Problem(at.key("service", "flaws"), "the key flaws", words)
+
+
+def _nodes(system: System, at: Places) -> Iterator[Problem]:
+    """Services of the compose project, and whether they can be what the file says they are."""
+    service = system.service
+    if service.nodes and service.form != "compose":
+        yield Problem(
+            at.key("service", "nodes"), "the key nodes", "nodes only together with compose"
+        )
+        return
+    there = None
+    if service.compose and _is_there(at("service", "compose"), service.compose, folder=False):
+        file = Path(at("service", "compose").file).parent / service.compose
+        try:
+            there = services_of(file)
+        except ComposeFileError as error:
+            yield Problem(at("service", "compose"), str(error), "a compose file")
+    if there is not None and service.service and service.service not in there:
+        yield _no_such(service.service, there, at("service", "service"))
+    taken = (
+        *_TAKEN_ROLES,
+        *START_PLACEHOLDERS,
+        *(["db"] if system.needs.database != "none" else []),
+    )
+    for role, place in service.nodes.items():
+        where = at("service", "nodes", role)
+        if not _ROLE.match(role) or role in taken:
+            words = f"a role of its own such as ledger: not {', '.join(taken)}"
+            yield Problem(at.key("service", "nodes", role), f"the key {shown(role)}", words)
+        try:
+            name, _ = service.member(role)
+        except ValueError:
+            words = "a service of the compose file and its port, such as postgres:5432"
+            yield Problem(where, shown(place), words)
+            continue
+        if there is not None and name not in there:
+            yield _no_such(name, there, where)
+
+
+def _no_such(name: str, there: tuple[str, ...], where: Place) -> Problem:
+    words = f"a service of the compose file: {', '.join(there) or 'it has none'}"
+    return Problem(where, shown(name), words, nearest(name, there))
 
 
 def _is_there(where: Place, path: str, *, folder: bool) -> bool:
@@ -198,14 +252,22 @@ def _books(system: System, at: Places) -> Iterator[Problem]:
             words = "books_from, where they are read: the system has no database"
             yield Problem(at.key("books"), "nowhere to read them", words)
         return
-    if (source.sqlite is None) == (source.request is None):
-        yield Problem(at("books_from"), "not one source", "either sqlite or request")
+    sources = (source.sqlite, source.database, source.request)
+    if sum(one is not None for one in sources) != 1:
+        yield Problem(at("books_from"), "not one source", "either sqlite, database or request")
     for key in ("headers", "columns"):
         if getattr(source, key) and source.request is None:
             where = at.key("books_from", key)
             yield Problem(where, f"the key {key}", f"{key} only together with request")
     if source.sqlite is not None:
-        yield from _placeholders(source.sqlite, ("data",), at("books_from", "sqlite"))
+        known = () if system.service.form == "compose" else ("data",)
+        yield from _placeholders(source.sqlite, known, at("books_from", "sqlite"))
+    if source.database is not None:
+        where = at("books_from", "database")
+        if not source.database.startswith(("postgresql://", "postgres://")):
+            words = "the address of a PostgreSQL: postgresql://user@{role}/name"
+            yield Problem(where, "something that is no address", words)  # it may hold a password
+        yield from _placeholders(source.database, system.service.nodes, where)
     if source.request is not None:
         yield from _request(source.request, (), at("books_from", "request"))
         yield from _placeholders(source.headers, ADMIN_PLACEHOLDERS, at("books_from", "headers"))

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from payresil.backends.containers.service import service_port, service_recipe
+from payresil.backends.containers.service import (
+    compose_environment,
+    service_port,
+    service_recipe,
+)
 from payresil.core.protocols import EnvironmentBroke
 from payresil.core.system import ServiceStart
 
@@ -45,7 +49,23 @@ def test_its_folder_can_be_written_by_whoever_it_runs_as(tmp_path: Path) -> None
     assert folder.stat().st_mode & 0o777 == 0o777
 
 
-def test_a_compose_project_is_no_container(tmp_path: Path) -> None:
-    start = replace(START, command=(), compose="docker-compose.yml", service="shop")
-    with pytest.raises(EnvironmentBroke, match="from a compose file"):
-        service_recipe(start, VALUES, flaw=None, own="own:1", work=tmp_path)
+def test_an_instance_in_a_compose_project_is_told_where_it_listens() -> None:
+    start = ServiceStart(
+        ready="/readyz",
+        compose="compose.yaml",
+        service="shop",
+        port=3000,
+        environment={"LISTEN": "{host}:{port}", "PSP_URL": "{psp_url}"},
+        flaw_variable="FLAW",
+    )
+    assert compose_environment(start, VALUES, flaw="typo") == {
+        "LISTEN": "0.0.0.0:3000",
+        "PSP_URL": "http://toxiproxy:20007",
+        "FLAW": "typo",
+    }
+
+
+def test_an_instance_in_a_compose_project_has_only_the_flaws_of_its_file() -> None:
+    start = ServiceStart(ready="/readyz", compose="compose.yaml", service="shop", port=3000)
+    with pytest.raises(EnvironmentBroke, match="the flaw 'typo' cannot be switched on"):
+        compose_environment(start, VALUES, flaw="typo")

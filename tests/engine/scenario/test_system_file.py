@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from payresil.core.system import System
+from payresil.engine.compose_file import project_notices
 from payresil.engine.scenario_file import InvalidScenario
 from payresil.engine.system_file import (
     check_start,
@@ -236,6 +237,17 @@ books:
 """
 
 
+COMMAND = 'folder: .\n  command: [./serve, --port, "{port}"]'
+COMPOSE = "compose: compose.yaml\n  service: shop\n  port: 8000"
+PROJECT = "services: {shop: {image: x}, postgres: {image: y}, mailer: {image: z}}\n"
+
+
+def of_project(start: str, books: str = "request: GET /export") -> str:
+    """The system file with another start, and without what only a process has."""
+    text = OWN.replace('  environment: {DB: "{data}/shop.db"}\n', "")
+    return text.replace(COMMAND, start).replace('sqlite: "{data}/shop.db"', books)
+
+
 def test_a_service_with_its_own_database_and_folder(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(OWN, encoding="utf-8")
@@ -263,11 +275,6 @@ def test_a_service_with_its_own_database_and_folder(tmp_path: Path) -> None:
         ("folder: .", "folder: nowhere", "5:11: read 'nowhere', expected a folder, seen from"),
         ("folder: .", "folder: mine.yaml", "5:11: read 'mine.yaml', expected a folder, seen from"),
         ('command: [./serve, --port, "{port}"]', "command: []", "6:12: read no way to start it"),
-        (
-            "folder: .",
-            "compose: mine.yaml\n  service: x",
-            "7:3: read the key command, expected one",
-        ),
         (
             "folder: .",
             "folder: .\n  image: shop:1\n  port: 80",
@@ -301,22 +308,22 @@ def test_each_mistake_about_a_service_of_ones_own_is_located(
     ("start", "form"),
     [
         ("image: shop:1\n  port: 8080", "image"),
-        ("compose: compose.yaml\n  service: shop", "compose"),
+        (COMPOSE, "compose"),
     ],
 )
 def test_a_service_may_be_an_image_or_a_part_of_a_compose_project(
     tmp_path: Path, start: str, form: str
 ) -> None:
-    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    (tmp_path / "compose.yaml").write_text("services: {shop: {image: x}}\n")
     path = tmp_path / "mine.yaml"
-    command = 'folder: .\n  command: [./serve, --port, "{port}"]'
-    path.write_text(OWN.replace(command, start), encoding="utf-8")
+    path.write_text(of_project(start), encoding="utf-8")
     system = load_system(path)
     assert system.service.form == form
     with pytest.raises(
         InvalidScenario, match=rf"mine.yaml:5:3: read {form}, which the backend pro"
     ):
         check_start(str(path), system, "process")
+    check_start(str(path), system, "docker")
     check_start(str(path), system, "attach")
 
 
@@ -325,16 +332,99 @@ def test_a_service_may_be_an_image_or_a_part_of_a_compose_project(
     [
         ("image: shop:1", "5:10: read no port, expected port, where it listens in its container"),
         ("image: shop:1\n  port: 0", "6:9: read 0, expected a port, 1 to 65535"),
-        ("compose: mine.yaml", "5:12: read no service, expected service, its name in that file"),
-        ("compose: no.yaml\n  service: x", "5:12: read 'no.yaml', expected a file, seen from"),
+        (
+            "compose: compose.yaml\n  port: 80",
+            "5:12: read no service, expected service, its name in that file",
+        ),
+        (
+            "compose: compose.yaml\n  service: shop",
+            "5:12: read no port, expected port, where it listens",
+        ),
+        (
+            "compose: no.yaml\n  service: x\n  port: 80",
+            "5:12: read 'no.yaml', expected a file, seen from",
+        ),
+        (f"{COMPOSE}\n  command: [x]", "8:3: read the key command, expected one way to start it"),
+        (COMPOSE.replace("shop", "shpo"), "6:12: read 'shpo', expected a service of the compose"),
+        (COMPOSE.replace("compose.yaml", "bad.yaml"), "5:12: read something that is no YAML"),
+        (COMPOSE.replace("compose.yaml", "list.yaml"), "5:12: read a file without services"),
+        (f"{COMPOSE}\n  nodes: {{ledger: 'pg:5432'}}", "8:19: read 'pg', expected a service of"),
+        (f"{COMPOSE}\n  nodes: {{ledger: db}}", "8:19: read 'db', expected a service of the comp"),
+        (f"{COMPOSE}\n  nodes: {{ledger: 'db:99999'}}", "8:19: read 'db:99999', expected a serv"),
+        (f"{COMPOSE}\n  nodes: {{psp: 'db:5432'}}", "8:11: read the key 'psp', expected a role"),
+        (f"{COMPOSE}\n  nodes: {{port: 'db:5432'}}", "8:11: read the key 'port', expected a role"),
+        ("command: [./serve]\n  nodes: {a: 'db:1'}", "6:3: read the key nodes, expected nodes on"),
     ],
 )
 def test_a_container_that_is_half_described_is_located(
     tmp_path: Path, start: str, problem: str
 ) -> None:
-    command = 'folder: .\n  command: [./serve, --port, "{port}"]'
-    (found,) = refused(tmp_path, OWN.replace(command, start))
+    (tmp_path / "compose.yaml").write_text("services: {shop: {image: x}, db: {image: y}}\n")
+    (tmp_path / "bad.yaml").write_text("services: {")
+    (tmp_path / "list.yaml").write_text("- services\n")
+    (found,) = refused(tmp_path, of_project(start))
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("placeholder", ["python", "ready_file", "data"])
+def test_a_compose_project_is_given_nothing_that_is_of_processes(
+    tmp_path: Path, placeholder: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {shop: {image: x}}\n")
+    start = COMPOSE + f'\n  environment: {{IT: "{{{placeholder}}}"}}'
+    (found,) = refused(tmp_path, of_project(start))
+    assert f"read {{{placeholder}}}, expected one of" in found
+
+
+def test_services_of_the_project_are_nodes_with_links_and_placeholders(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(PROJECT)
+    path = tmp_path / "mine.yaml"
+    start = (
+        f"{COMPOSE}\n  nodes: {{ledger: 'postgres:5432'}}"
+        "\n  environment: {DATABASE_URL: 'postgresql://shop@{ledger}/shop'}"
+    )
+    books = 'database: "postgresql://reader@{ledger}/shop"'
+    path.write_text(of_project(start, books), encoding="utf-8")
+    system = load_system(path)
+    topology = default_topology(system)
+    assert [str(link) for link in topology.select_links("service->ledger")] == [
+        "a/service.1->a/ledger",
+        "a/service.2->a/ledger",
+    ]
+    (notice,) = project_notices(system, topology)
+    assert "faults can act on a/service.1, a/service.2, a/ledger and on the links" in notice
+    assert notice.endswith("; not on mailer, which service.nodes of the system file does not name")
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://reader@{ledger}/shop", "read something that is no address, expected the addr"),
+        ("postgresql://reader@{ledgre}/shop", "read {ledgre}, expected one of {ledger}"),
+    ],
+)
+def test_a_database_of_the_project_is_named_by_a_node(
+    tmp_path: Path, url: str, problem: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text(PROJECT)
+    start = f"{COMPOSE}\n  nodes: {{ledger: 'postgres:5432'}}"
+    (found,) = refused(tmp_path, of_project(start, f'database: "{url}"'))
+    assert problem in found
+
+
+def test_files_of_instances_cannot_be_read_in_a_compose_project(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(PROJECT)
+    (found,) = refused(tmp_path, of_project(COMPOSE, 'sqlite: "{data}/shop.db"'))
+    assert "read {data}, expected no placeholders" in found
+
+
+def test_a_file_that_includes_others_is_left_to_compose(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("include: [more.yaml]\nservices: {web: !reset null}\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text(of_project(COMPOSE), encoding="utf-8")
+    system = load_system(path)
+    (notice,) = project_notices(system, default_topology(system))
+    assert notice.endswith("to the PSP")
 
 
 def test_what_a_run_cannot_do_is_said(mine: System, tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ class Compose:
     environment: Mapping[str, str]
     profiles: tuple[str, ...] = ()
 
-    def argv(self, *arguments: str) -> list[str]:
-        """A command line of Compose about this file."""
+    def argv(self, *arguments: str, file: Path | None = None) -> list[str]:
+        """A command line of Compose about this file, or about another that was made of it."""
         profiles = [part for name in self.profiles for part in ("--profile", name)]
-        where = ["--project-name", self.project, "--file", str(self.file)]
+        where = ["--project-name", self.project, "--file", str(file or self.file)]
         folder = ["--project-directory", str(self.file.parent)]
         return [*self.program, *where, *folder, *profiles, *arguments]
 

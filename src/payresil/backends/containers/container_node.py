@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 
 import docker.errors
 from docker.models.containers import Container
-from testcontainers.core.network import Network
 
 from payresil.backends.containers.dock import Dock
 from payresil.backends.containers.engine import asked, reason
-from payresil.backends.containers.making import make_and_start
 from payresil.backends.containers.networks import alias
 from payresil.backends.containers.recipe import Recipe
 from payresil.backends.containers.watching import Watch
@@ -37,25 +35,22 @@ class ContainerNode:
     def __init__(
         self,
         name: str,
-        recipe: Callable[[], Recipe],
+        make: Callable[[], tuple[Container, Recipe]],
         *,
         dock: Dock,
-        networks: tuple[Network, ...],
         port: int,
         published: Mapping[int, HeldPort],
         ready: Callable[[], bool],
     ) -> None:
-        """`recipe` is asked when it is started first; `published` is by port in the container.
+        """`make` makes and starts it, once; `published` is by port in the container.
 
-        `port` is what its links connect to, in one of its `networks`; `ready` says whether it
-        serves.
+        `port` is what its links connect to, in its network; `ready` says whether it serves.
         """
         self.name = name
         self.log = dock.logs / f"{name.replace('/', '.')}.log"
         self.memory_limited = False
-        self._recipe = recipe
+        self._make = make
         self._dock = dock
-        self._networks = networks
         self._port = port
         self._published = published
         self._ready = ready
@@ -65,6 +60,7 @@ class ContainerNode:
         self._paused = False
         self._told_to_end = False
         self._started_s = 0.0
+        self._up_s = 0.0
 
     @property
     def address(self) -> str:
@@ -124,7 +120,7 @@ class ContainerNode:
         while not self._ready():
             if self._watch.wait(_POLL_S):
                 raise EnvironmentBroke(self._obituary("ended while it was being started"))
-            if time.monotonic() - self._started_s > START_S:
+            if time.monotonic() - self._up_s > START_S:
                 raise EnvironmentBroke(self._obituary(f"did not serve within {START_S:g} s"))
         with asked(f"{self.name} cannot be looked at"):
             container.reload()
@@ -216,24 +212,20 @@ class ContainerNode:
     def _start(self) -> None:
         if self._made is None:
             self._start_first()
-            return
-        container, _ = self._made
+        else:
+            self._start_again(self._made[0])
+        self._up_s = time.monotonic()
+
+    def _start_again(self, container: Container) -> None:
         with asked(f"{self.name} cannot be started again"):
             words = container.attach(stream=True)  # from before it says anything
             container.start()
         self._follow(container, words)
 
     def _start_first(self) -> None:
-        recipe = self._recipe()
-        container = make_and_start(
-            self.name, recipe, self._dock, networks=self._networks, ports=self._ports()
-        )
-        self._made = container, recipe
+        self._made = container, _ = self._make()
         with asked(f"the log of {self.name} cannot be read"):
             self._follow(container, container.logs(stream=True, follow=True))
-
-    def _ports(self) -> dict[int, int]:
-        return {inside: held.number for inside, held in self._published.items()}
 
     def _follow(self, container: Container, words: Iterable[bytes]) -> None:
         self._watch = Watch.over(container, words, self.log, self._has_ended)

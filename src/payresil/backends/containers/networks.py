@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import docker
+from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 from testcontainers.core.network import Network
 
@@ -61,14 +62,19 @@ class Networks:
         """The network that a node is in."""
         return self._inner[network_key(node)]
 
-    def docker_network(self, node: Node) -> DockerNetwork:
-        """The network that a node is in, as Docker's own package has it.
+    def of_container(self, container: Container) -> list[tuple[DockerNetwork, list[str]]]:
+        """The networks that a container is in, but for the harness's, and its names there.
 
         Raises:
-            EnvironmentBroke: when the engine does not know it.
+            EnvironmentBroke: when the engine does not know one.
         """
-        with asked(f"the network of {node} is gone"):
-            return self._client.networks.get(self.of(node).id)
+        joined = container.attrs["NetworkSettings"]["Networks"].values()
+        with asked(f"a network of {container.name} is gone"):
+            return [
+                (self._client.networks.get(each["NetworkID"]), list(each["Aliases"] or ()))
+                for each in joined
+                if each["NetworkID"] != self.harness.id
+            ]
 
     def inner(self) -> tuple[Network, ...]:
         """Every network but the harness's."""

@@ -11,6 +11,10 @@ import socket
 import struct
 import urllib.request
 
+from docker.models.containers import Container
+
+from payresil.backends.containers.engine import asked
+
 _ASK_S = 2.0
 
 #: No proxy of the caller's environment in between.
@@ -40,3 +44,18 @@ def takes_clients(address: str, user: str, database: str) -> bool:
             return connection.recv(1) == _AUTHENTICATION
     except OSError:
         return False
+
+
+def is_healthy(container: Container) -> bool:
+    """Whether a container passes its own health check; where it has none, whether it runs.
+
+    Raises:
+        EnvironmentBroke: when the engine does not say.
+    """
+    with asked(f"{container.name} cannot be looked at"):
+        container.reload()
+    state = container.attrs["State"]
+    health = state.get("Health")
+    if health is None or health["Status"] in ("none", ""):
+        return bool(state["Running"])
+    return bool(health["Status"] == "healthy")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from payresil.backends.containers.recipe import Recipe
 from payresil.backends.embedded.service import filled, refuse_unknown, told
-from payresil.core.protocols import EnvironmentBroke
 from payresil.core.system import ServiceStart
 
 _PORT = 8080
@@ -30,14 +29,8 @@ def service_recipe(
     A command of a service with an image of its own is what that image is told.
 
     Raises:
-        EnvironmentBroke: when the system file starts it in a way that is no container's, or a
-            flaw is asked of a system that has none.
+        EnvironmentBroke: when a flaw is asked of a system that has none.
     """
-    if start.form == "compose":
-        raise EnvironmentBroke(
-            "the system file starts the service from a compose file, which this backend cannot do: "
-            "give it the image, or attach to it when it runs"
-        )
     refuse_unknown(flaw, start)
     known = {
         **values,
@@ -54,6 +47,18 @@ def service_recipe(
         return Recipe(start.image, command, environment, folders=folders)
     # The own image takes roles: a command stands in for its entry point.
     return Recipe(own, command[1:], environment, entrypoint=command[:1], folders=folders)
+
+
+def compose_environment(
+    start: ServiceStart, values: Mapping[str, str], *, flaw: str | None
+) -> dict[str, str]:
+    """What an instance in a compose project is told, beside what its compose file says.
+
+    Raises:
+        EnvironmentBroke: when a flaw is asked of a system that has none.
+    """
+    refuse_unknown(flaw, start)
+    return told(start, {**values, "host": "0.0.0.0", "port": str(service_port(start))}, flaw)
 
 
 def _open_folder(folder: Path) -> Path:

@@ -13,13 +13,20 @@ from testcontainers.core.network import Network
 
 from payresil.backends.containers.container_node import ContainerNode
 from payresil.backends.containers.dock import Dock
+from payresil.backends.containers.making import make_and_start
 from payresil.backends.containers.networks import TOXIPROXY
 from payresil.backends.containers.places import InNetworks
+from payresil.backends.containers.project import Driven, Project
 from payresil.backends.containers.prometheus import PORT as PROMETHEUS_PORT
 from payresil.backends.containers.prometheus import prometheus_recipe
-from payresil.backends.containers.questions import answers_200, takes_clients
+from payresil.backends.containers.questions import answers_200, is_healthy, takes_clients
 from payresil.backends.containers.recipe import Recipe
-from payresil.backends.containers.service import DATA, service_port, service_recipe
+from payresil.backends.containers.service import (
+    DATA,
+    compose_environment,
+    service_port,
+    service_recipe,
+)
 from payresil.backends.containers.sqlite_copy import sqlite_copy
 from payresil.backends.embedded.caddy import GO_ENVIRONMENT
 from payresil.backends.embedded.caddy_config import Site
@@ -29,7 +36,7 @@ from payresil.backends.embedded.parts import Configuration
 from payresil.backends.embedded.postgres_files import DATABASE, OWNER
 from payresil.backends.embedded.postgres_roles import AUDITOR, Roles, connections_for
 from payresil.backends.ports import HeldPort
-from payresil.core.protocols import Assembly
+from payresil.core.protocols import Assembly, Launcher
 from payresil.core.topology import Node
 
 _API = 8474
@@ -85,8 +92,10 @@ class ContainerCaddy:
 class ContainerWorkshop:
     """`embedded.parts.Workshop` of containers; ports are given back by `stack`."""
 
-    def __init__(self, assembly: Assembly, dock: Dock, stack: ExitStack) -> None:
-        """Make the networks; nothing is started here.
+    def __init__(
+        self, assembly: Assembly, dock: Dock, launcher: Launcher, stack: ExitStack
+    ) -> None:
+        """Make the networks; nothing is started here. `launcher` starts Compose, if need be.
 
         Raises:
             EnvironmentBroke: when the engine refuses.
@@ -95,7 +104,9 @@ class ContainerWorkshop:
         self.places = InNetworks(assembly.topology)
         self._assembly = assembly
         self._dock = dock
+        self._launcher = launcher
         self._stack = stack
+        self._project: Project | None = None
         dock.networks.create(node for node in assembly.topology.nodes if node.role != "customers")
 
     @property
@@ -198,6 +209,12 @@ class ContainerWorkshop:
         """An instance; `addresses` are what it reaches its database and its PSP at."""
         start, flaw = self._assembly.system.service, self._assembly.flaw
         values = {**addresses, **instance_values(self._assembly, node)}
+        if start.form == "compose":
+            environment = compose_environment(start, values, flaw=flaw)
+            return self._driven(
+                Driven(node, str(start.service), service_port(start), environment),
+                lambda part: answers_200(f"http://{part.address}{start.ready}"),
+            )
         recipe = service_recipe(
             start, values, flaw=flaw, own=self._dock.settings.own, work=self._assembly.work
         )
@@ -236,6 +253,34 @@ class ContainerWorkshop:
         instances = [part for node, part in self.parts.items() if node.role == "service"]
         return [sqlite_copy(part, path, self._assembly.work) for part in instances]
 
+    def member(self, node: Node) -> ContainerNode:
+        """A node that is another service of the compose project."""
+        service, port = self._assembly.system.service.member(node.role)
+        return self._driven(Driven(node, service, port), lambda part: is_healthy(part.container))
+
+    def _driven(self, driven: Driven, ready: Callable[[ContainerNode], bool]) -> ContainerNode:
+        """A node that Compose makes."""
+        project = self._the_project()
+        published = self._held((driven.port,))
+        project.drive(driven, published[driven.port].number)
+        part = ContainerNode(
+            str(driven.node),
+            lambda: project.made(driven.node),
+            dock=self._dock,
+            port=driven.port,
+            published=published,
+            ready=lambda: ready(part),
+        )
+        self.parts[driven.node] = part
+        return part
+
+    def _the_project(self) -> Project:
+        if self._project is None:
+            self._project = Project(self._assembly, self._dock, self._launcher)
+            # Before nodes are asked to leave: they would wait until Compose has started them.
+            self._stack.callback(self._project.close)
+        return self._project
+
     def _node(
         self,
         node: Node,
@@ -260,18 +305,23 @@ class ContainerWorkshop:
         ready: Callable[[], bool],
         port: int = 0,
     ) -> ContainerNode:
+        published = self._held(ports)
+
+        def make() -> tuple[Container, Recipe]:
+            known = recipe()
+            numbers = {inside: held.number for inside, held in published.items()}
+            made = make_and_start(name, known, self._dock, networks=networks, ports=numbers)
+            return made, known
+
+        return ContainerNode(
+            name, make, dock=self._dock, port=port, published=published, ready=ready
+        )
+
+    def _held(self, ports: tuple[int, ...]) -> dict[int, HeldPort]:
         published = {inside: HeldPort() for inside in ports}
         for held in published.values():
             self._stack.callback(held.release)
-        return ContainerNode(
-            name,
-            recipe,
-            dock=self._dock,
-            networks=networks,
-            port=port,
-            published=published,
-            ready=ready,
-        )
+        return published
 
 
 def _content(tls: Certificates) -> dict[str, bytes]:

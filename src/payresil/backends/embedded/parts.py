@@ -131,6 +131,14 @@ class Workshop(Protocol):
         """
         ...
 
+    def member(self, node: Node) -> Part:
+        """A node that the system file brings along: another service of its compose project.
+
+        Raises:
+            EnvironmentBroke: where no compose project can be started.
+        """
+        ...
+
     def files(self, template: str) -> Sequence[Path]:
         """A SQLite file of every instance, to be read: `core.protocols.Files`."""
         ...

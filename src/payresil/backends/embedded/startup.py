@@ -11,6 +11,7 @@ from payresil.backends.embedded.caddy_config import Site, balancer, router
 from payresil.backends.embedded.certificates import Certificates
 from payresil.backends.embedded.parts import Database, Measured, Part, Server, Workshop
 from payresil.backends.embedded.postgres_roles import AUDITOR, SERVICE
+from payresil.backends.embedded.service import filled
 from payresil.backends.embedded.stopping import stop
 from payresil.backends.links import ProxiedLinks
 from payresil.backends.proxies import PackageProxies
@@ -46,6 +47,7 @@ class Startup:
         self._nodes: dict[Node, Part] = {}
         self._databases: dict[Node, Database] = {}
         self._caddies: dict[Node, Measured] = {}
+        self._members = tuple(assembly.system.service.nodes)
 
     def run(self) -> Running:
         """Start everything; returns when all of it serves.
@@ -67,11 +69,12 @@ class Startup:
         self._await("db", "psp")
         for database in self._databases.values():
             database.make_roles()
-        self._open_links("router", "lb", "db", "psp")
+        self._prepare_members()
+        self._open_links("router", "lb", "db", "psp", *self._members)
         self._launch("router")
         self._launch_services()
         control = self._connect_psp(psp)
-        self._await("service")
+        self._await("service", *self._members)
         self._open_links("service")
         self._launch("lb")
         self._await("lb", "router")
@@ -79,7 +82,7 @@ class Startup:
         return Running(toxiproxy, self._nodes, proxies, self._links, control, endpoints)
 
     def _stop(self, toxiproxy: Part) -> None:
-        called = [*self._made(*_CALLED).values(), toxiproxy]
+        called = [*self._made(*_CALLED, *self._members).values(), toxiproxy]
         stop(self._made(*_CALLERS).values(), called)
 
     def _launch_psp(self, tls: Certificates) -> Server:
@@ -107,6 +110,12 @@ class Startup:
 
             self._nodes[node], self._caddies[node] = self._workshop.caddy(node, tls, config)
 
+    def _prepare_members(self) -> None:
+        """Started with the service, whose links to them are opened before that."""
+        for node in self._assembly.topology.nodes:
+            if node.role in self._members:
+                self._nodes[node] = self._workshop.member(node)
+
     def _launch_services(self) -> None:
         for node in self._named("service"):
             (psp,) = self._links_from(node, "psp")
@@ -114,8 +123,11 @@ class Startup:
             for db in self._links_from(node, "db"):
                 database = self._databases[db.target]
                 addresses["database_url"] = database.url(SERVICE, self._links.address(db))
+            for role in self._members:
+                for link in self._links_from(node, role):
+                    addresses[role] = self._links.address(link)
             self._nodes[node] = self._workshop.service(node, addresses)
-        self._launch("service")
+        self._launch("service", *self._members)
 
     def _connect_psp(self, psp: Server) -> PspControl:
         """Open its control plane, and have it send webhooks through its link to the router."""
@@ -145,7 +157,11 @@ class Startup:
     def _books(self) -> str | None:
         for node, database in self._databases.items():
             return database.url(AUDITOR, self._nodes[node].address)
-        return None
+        source = self._assembly.system.books_from
+        if source is None or source.database is None:
+            return None
+        members = {node.role: part.address for node, part in self._made(*self._members).items()}
+        return filled(source.database, members, "books_from.database")
 
     def _metrics(self, psp: Server) -> dict[str, str]:
         urls = {str(node): caddy.metrics for node, caddy in self._caddies.items()}

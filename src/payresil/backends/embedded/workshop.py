@@ -20,7 +20,7 @@ from payresil.backends.embedded.program import Program
 from payresil.backends.embedded.service import Service
 from payresil.backends.links import OnLoopback
 from payresil.backends.ports import HeldPort
-from payresil.core.protocols import Assembly, Launcher
+from payresil.core.protocols import Assembly, EnvironmentBroke, Launcher
 from payresil.core.topology import Node
 
 
@@ -106,6 +106,14 @@ class ProcessWorkshop:
             return [Path(template)]
         instances = (node for node in self._assembly.topology.nodes if node.role == "service")
         return [Path(template.replace("{data}", str(self._data(node)))) for node in instances]
+
+    def member(self, node: Node) -> NodeProcess:
+        """Refused.
+
+        Raises:
+            EnvironmentBroke: always.
+        """
+        raise EnvironmentBroke(f"{node} is of a compose project, which the backend docker starts")
 
     def _data(self, node: Node) -> Path:
         """The folder that an instance keeps, however often it is started."""

@@ -132,7 +132,7 @@ class Project:
                 words = container.logs(stream=True, follow=True)
 
             def ended(state: Mapping[str, Any], service: str = service) -> None:
-                if state:  # else it was removed
+                if state and not self._closed:  # not for being removed
                     self._dock.report(
                         "harness", f"compose.{service}", "ended", status=int(state["ExitCode"])
                     )

@@ -120,12 +120,12 @@ class Startup:
         for node in self._named("service"):
             (psp,) = self._links_from(node, "psp")
             addresses = {"psp_url": f"http://{self._links.address(psp)}"}
-            for db in self._links_from(node, "db"):
-                database = self._databases[db.target]
-                addresses["database_url"] = database.url(SERVICE, self._links.address(db))
-            for role in self._members:
-                for link in self._links_from(node, role):
-                    addresses[role] = self._links.address(link)
+            for link in self._assembly.topology.links:
+                if link.source == node and link.target in self._databases:
+                    database = self._databases[link.target]
+                    addresses["database_url"] = database.url(SERVICE, self._links.address(link))
+                elif link.source == node and link.target.role in self._members:
+                    addresses[link.target.role] = self._links.address(link)
             self._nodes[node] = self._workshop.service(node, addresses)
         self._launch("service", *self._members)
 

@@ -1,0 +1,251 @@
+"""Runs on a team's own compose project, started for the run and driven as its system file says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+
+import payresil
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+TILL = Path(__file__).parent / "till"
+OWN = os.environ.get("PAYRESIL_IMAGE") or "payresil:local"
+PLAYED = ("PAYRESIL_POSTGRES_IMAGE", "PAYRESIL_CADDY_IMAGE", "PAYRESIL_TOXIPROXY_IMAGE")
+ENVIRONMENT = {**os.environ, "PAYRESIL_IMAGE": OWN, **dict.fromkeys(PLAYED, OWN)}
+
+PATIENCE_S = 120.0
+
+#: Money checks only: objectives depend on how busy the machine is that runs the tests.
+SCENARIO = """
+name: till
+claim: A customer is charged once, whatever the team's own parts do.
+system: SYSTEM
+seed: 3
+workload: {rate: 20/s, duration: 22s, journeys: {checkout: 1, impatient: 1}, warm_up: 1s}
+faults:
+  - {at: 3s, duration: 2s, crash: {node: service.1}}
+  - {at: 8s, duration: 2s, pause: {node: db}}
+  - {at: 13s, duration: 2s, latency: {link: service->db, delay: 200ms}}
+  - {at: 17s, duration: 2s, psp_lost_answers: {share: 40%}}
+checks: [idempotency, durability, reconciliation, double_entry, lifecycle, no_leaks]
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended, and what it left."""
+
+    status: int
+    said: str
+    reports: Path
+
+    @property
+    def folder(self) -> Path:
+        return next(self.reports.glob("*/latest")).resolve()
+
+    def events(self) -> list[dict[str, Any]]:
+        query = "select kind, name, what, detail from events order by at_ns"
+        done = call(self.reports, "sql", str(self.folder), query, "--format", "json")
+        found: list[dict[str, Any]] = json.loads(done.said)
+        return found
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "payresil.cli", *arguments]
+
+
+def call(reports: Path, *arguments: str, **environment: str) -> Ended:
+    done = subprocess.run(
+        command(*arguments),
+        env={**ENVIRONMENT, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, reports)
+
+
+def system(folder: Path, **changes: Any) -> Path:
+    """The reference service's own file, with the till's way to start it."""
+    file = Path(payresil.__file__).parent / "systems" / "refpay.yaml"
+    described = yaml.safe_load(file.read_text())
+    described["service"] = {
+        "compose": str(TILL / "compose.yaml"),
+        "service": "shop",
+        "port": 8080,
+        "nodes": {"db": "ledger:5432"},
+        "ready": "/readyz",
+        "metrics": "/metrics",
+        "flaw_variable": "FLAW",
+        "environment": {
+            **described["service"]["environment"],
+            "DATABASE_URL": "postgresql://service:of-the-till@{db}/payments",
+        },
+        **changes,
+    }
+    described["name"] = "till"
+    described["needs"] = {"database": "none"}
+    described["books_from"] = {"database": "postgresql://auditor:auditor-of-the-till@{db}/payments"}
+    del described["alerts"]
+    path = folder / "system.yaml"
+    path.write_text(yaml.safe_dump(described, sort_keys=False))
+    return path
+
+
+def scenario(folder: Path, **changes: Any) -> Path:
+    system(folder, **changes)
+    path = folder / "till.yaml"
+    path.write_text(SCENARIO.replace("SYSTEM", "system.yaml"))
+    return path
+
+
+def run(folder: Path, file: Path, *options: str) -> Ended:
+    reports = folder / "reports"
+    return call(reports, "run", str(file), "--backend", "docker", "--out", str(reports), *options)
+
+
+@pytest.fixture(scope="module")
+def engine() -> docker.DockerClient:
+    return docker.from_env()
+
+
+def of_runs(engine: docker.DockerClient) -> list[str]:
+    """Whatever bears the label of a harness."""
+    chosen = {"label": "payresil.harness"}
+    return [
+        str(one.name)
+        for one in (
+            *engine.containers.list(all=True, filters=chosen),
+            *engine.networks.list(filters=chosen),
+            *engine.volumes.list(filters=chosen),
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ended]:
+    """A whole run on the till."""
+    before = set(of_runs(engine))
+    folder = tmp_path_factory.mktemp("till")
+    yield run(folder, scenario(folder))
+    assert set(of_runs(engine)) <= before
+
+
+def test_money_stays_right_whatever_the_teams_parts_do(ended: Ended) -> None:
+    assert ended.status == 0, ended.said
+    assert "All 7 checks held; 4 faults were shown to bite" in ended.said
+
+
+def test_what_faults_can_act_on_is_said_before(tmp_path: Path) -> None:
+    file = scenario(tmp_path)
+    said = " ".join(call(tmp_path, "explain", str(file), "--backend", "docker").said.split())
+    assert "Nodes customers, router, a/lb, a/service.1, a/service.2, a/db, psp" in said
+    assert "faults can act on a/service.1, a/service.2, a/db and on the links" in said
+    assert "not on mailer, which service.nodes of the system file does not name" in said
+
+
+def test_another_backend_that_cannot_start_it_says_which_can(tmp_path: Path) -> None:
+    ended = call(tmp_path, "run", str(scenario(tmp_path)), "--out", str(tmp_path / "reports"))
+    assert ended.status == 2
+    assert "compose, which the backend process cannot start" in ended.said
+    assert "--backend docker" in ended.said
+
+
+def test_nodes_of_the_project_were_killed_paused_and_came_back(ended: Ended) -> None:
+    told = [(one["name"], one["what"]) for one in ended.events() if one["kind"] == "node"]
+    assert [what for name, what in told if name == "a/service.1"][:3] == [
+        "started", "killed", "started",
+    ]  # fmt: skip
+    assert [what for name, what in told if name == "a/db"][:3] == ["started", "paused", "resumed"]
+
+
+def test_logs_of_every_part_are_kept(ended: Ended) -> None:
+    logs = {file.name: file.read_text() for file in (ended.folder / "logs").iterdir()}
+    for name in ("compose.log", "compose.mailer.log", "a.service.1.log", "a.db.log"):
+        assert logs[name], name
+    assert "database system is ready to accept connections" in logs["a.db.log"]
+
+
+def test_variables_of_the_file_stand_for_what_the_service_is_told(ended: Ended) -> None:
+    assert "the PSP answers 401" in (ended.folder / "logs" / "compose.mailer.log").read_text()
+
+
+def test_a_flaw_is_caught(tmp_path: Path) -> None:
+    found = run(tmp_path, scenario(tmp_path), "--flaw", "key-per-attempt")
+    assert found.status == 1, found.said
+    assert "FAIL  till" in found.said
+
+
+def test_the_doctor_tries_the_file_on_it(tmp_path: Path) -> None:
+    found = call(tmp_path, "doctor", str(system(tmp_path)), "--backend", "docker")
+    assert found.status == 0, found.said
+    assert "till is as its file says" in found.said
+
+
+def test_what_compose_says_is_told_when_it_does_not_come_up(
+    tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    before = set(of_runs(engine))
+    content = yaml.safe_load((TILL / "compose.yaml").read_text())
+    content["services"]["ledger"]["image"] = "localhost:9/no-ledger:1"
+    content["services"]["mailer"] = {"image": OWN, "command": ["payresil"]}
+    content["services"]["ledger"]["volumes"] = []
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump(content))
+    ended = run(tmp_path, scenario(tmp_path, compose="compose.yaml"))
+    assert ended.status == 4
+    assert "compose.yaml did not come up" in ended.said
+    assert "no-ledger" in ended.said
+    assert "Traceback" not in ended.said
+    assert set(of_runs(engine)) <= before
+
+
+def test_a_killed_run_leaves_nothing_that_clean_does_not_find(
+    tmp_path: Path, engine: docker.DockerClient, until: Callable[[Callable[[], object]], None]
+) -> None:
+    before = set(of_runs(engine))
+
+    def ours() -> set[str]:
+        return set(of_runs(engine)) - before
+
+    reports = tmp_path / "reports"
+    harness = subprocess.Popen(
+        command("run", str(scenario(tmp_path)), "--backend", "docker", "--out", str(reports)),
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: any("compose_mailer" in name or "compose-mailer" in name for name in ours()))
+    finally:
+        harness.send_signal(signal.SIGKILL)
+        harness.wait()
+    assert any("ledger" in name for name in ours())
+    # What Compose was still at when it was killed ends in the engine by itself.
+    until(lambda: call(tmp_path, "clean").status == 0 and not ours())
+
+
+@pytest.fixture(scope="module")
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something holds that no event tells of."""
+
+    def wait(holds: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline_s, "it never came to hold"
+            time.sleep(0.2)
+
+    return wait

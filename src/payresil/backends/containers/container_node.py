@@ -28,6 +28,10 @@ START_S = 60.0
 _GONE_S = 15.0
 _POLL_S = 0.03
 
+#: Seconds in which a container must come to a halt, and what runc says when it did not.
+_FREEZE_S = 5.0
+_NOT_FROZEN = "unable to freeze"
+
 
 class ContainerNode:
     """`embedded.parts.Part` as a container. It keeps its files and its published ports."""
@@ -157,10 +161,22 @@ class ContainerNode:
 
     def pause(self) -> None:
         """Stop all of it in its tracks."""
+        deadline_s = time.monotonic() + _FREEZE_S
         with asked(f"{self.name} cannot be paused"):
-            self.container.pause()
+            while not self._is_frozen(deadline_s):
+                pass
         self._paused = True
         self._dock.report("node", self.name, "paused")
+
+    def _is_frozen(self, deadline_s: float) -> bool:
+        """Try to stop all of it. Where a program is just being started in it, runc may give up."""
+        try:
+            self.container.pause()
+        except docker.errors.APIError as error:
+            if _NOT_FROZEN not in reason(error) or time.monotonic() > deadline_s:
+                raise
+            return False
+        return True
 
     def resume(self) -> None:
         """Let it go on."""

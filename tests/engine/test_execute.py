@@ -58,7 +58,7 @@ def backend() -> Iterator[dict[str, BaseException]]:
         yield
 
     backends.names()
-    backends.add("breaking", breaking)
+    backends.add("breaking", breaking, brings_prometheus=False)
     yield what
     del backends._members["breaking"]
 

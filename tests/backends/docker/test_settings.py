@@ -38,7 +38,8 @@ def test_only_what_a_system_needs_is_looked_for() -> None:
     settings = read_settings({})
     assert settings.images_for(SYSTEM) == settings.images
     asking = settings.images_for(SYSTEM, asks_prometheus=True)
-    assert asking == {**settings.images, **WATCHING}
+    prometheus = "PAYRESIL_PROMETHEUS_IMAGE"  # and no Grafana
+    assert asking == {**settings.images, prometheus: WATCHING[prometheus]}
     start = replace(SYSTEM.service, image="shop:1")
     shop = replace(SYSTEM, service=start, needs=Needs(database="none"))
     needed = settings.images_for(shop)

@@ -1,7 +1,8 @@
 """When the harness itself stood still: moments in which a sender did nothing, with somebody due.
 
 The machine stalled, or the process that sends did. Customers who wait for one of their number to be
-free are none of this: others are sent and answered meanwhile.
+free are none of this: others are sent and answered meanwhile, or as many as there may be wait for
+the system.
 """
 
 from __future__ import annotations
@@ -12,19 +13,32 @@ from itertools import chain
 
 from payresil.checkers.lateness import LATENESS
 from payresil.core.run import Run
+from payresil.core.traffic import MOST_CUSTOMERS
 
 #: From when an attempt was due that was sent late, to the next thing that its sender did: it sent
-#: another one, or took note of an answer. One that still had to wait then was held up by others.
+#: another one, or took note of an answer. One that still had to wait then was held up by others,
+#: and so was one that found as many under way as there may be.
 _STILL = """
-with signs as (
+with steps as (
+  select source, at_ns, sum(step) as step from (
+    select source, sent_ns as at_ns, 1 as step from attempts where source <> 'audit'
+    union all
+    select source, done_ns, -1 from attempts where source <> 'audit'
+  ) group by source, at_ns
+), crowds as (
+  select source, at_ns, sum(step) over (partition by source order by at_ns) as crowd from steps
+), signs as (
   select source, unnest([sent_ns, done_ns]) as at_ns from attempts where source <> 'audit'
 ), late as (
   select source, due_ns, sent_ns from attempts
   where source <> 'audit' and sent_ns - due_ns > $late and sent_ns > $since
 )
-select late.source, due_ns, at_ns
-from late asof join signs on late.source = signs.source and late.due_ns < signs.at_ns
-where at_ns - due_ns > $late and at_ns - due_ns >= (sent_ns - due_ns) / 2
+select late.source, due_ns, signs.at_ns
+from late
+asof join signs on late.source = signs.source and late.due_ns < signs.at_ns
+asof left join crowds on late.source = crowds.source and late.due_ns >= crowds.at_ns
+where signs.at_ns - due_ns > $late and signs.at_ns - due_ns >= (sent_ns - due_ns) / 2
+  and coalesce(crowd, 0) < $most
 order by due_ns
 """
 
@@ -54,7 +68,8 @@ class Standstills:
 
 def standstills(run: Run, since_ns: int) -> Standstills:
     """Those of more than 25 ms that ended after a moment of the run."""
-    places = {"late": LATENESS.ns, "since": since_ns}
+    most = run.meta.get("most_customers") or MOST_CUSTOMERS
+    places = {"late": LATENESS.ns, "since": since_ns, "most": most}
     found: dict[str, list[Span]] = {}
     for source, due_ns, at_ns in run.sql.execute(_STILL, places).fetchall():
         found.setdefault(source, []).append((due_ns, at_ns))

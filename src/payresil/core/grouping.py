@@ -2,8 +2,11 @@
 
 A code is a 64-bit number: the hash of a row's key, whose low bits give way to what is to be known
 of the row. Equal keys have equal codes but for those bits, so rows of one key come to stand side by
-side. Two keys may share a hash. Whoever asks here for suspects therefore looks at them again, by
-the keys themselves: then a shared hash costs a second look, and changes nothing.
+side. Whoever asks here for suspects looks at them again, by the keys themselves, so that two keys
+that share a hash cost a second look and make no finding. The other way round, a violation stays
+unseen only where hashes of 32 bits or more happen to be the same and what is wrong of one key makes
+up for what is wrong of the other, or where `ambiguous` takes one value for the other: less than one
+in four thousand million. Sums are of 64 bits, and wrap beyond.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ from payresil.core.values import Duration, Quantity, Rate
 #: The prober's intents are numbered from here, far above the customers'.
 FIRST_PROBE = 1_000_000_000
 
+#: Customers at the same time, at most.
+MOST_CUSTOMERS = 2000
+
 _PROBE_RATE = Rate(5.0)  # each is a TLS connection of its own, the dearest request there is
 _PROBE_TIMEOUT = Duration(1.0)
 
@@ -48,7 +51,7 @@ class TrafficSpec:
     first: int = 0  # intents are <run>-<first + n>
     first_probe: int = FIRST_PROBE
     block: int = 200  # intent numbers reserved at a time
-    users: int = 2000  # customers at the same time, at most
+    users: int = MOST_CUSTOMERS
     probe_rate: Rate = _PROBE_RATE
     probe_timeout: Duration = _PROBE_TIMEOUT  # from the objective that probes stand for
     probe_amount_minor: int = 100

@@ -15,6 +15,7 @@ from payresil.core.protocols import Assembly, Environment
 from payresil.core.schema import plain
 from payresil.core.schemas import SCHEMA_VERSION
 from payresil.core.tables import row_counts
+from payresil.core.traffic import MOST_CUSTOMERS
 from payresil.engine.journal import Journal
 from payresil.engine.plan_digest import plan_digest
 from payresil.engine.run_plan import RunPlan
@@ -70,6 +71,7 @@ def write_run_file(
         "signals": plain(plan.system.signals),
         "logs": plain(plan.system.logs),
         "webhook_events": list(plan.system.webhook_events) if plan.system.webhook_path else [],
+        "most_customers": MOST_CUSTOMERS,
         "pending": list(plan.system.api.pending),
         "has_reconcile_job": plan.system.reconcile is not None,
         "canaries": fingerprint(assembly.secrets, _sown(plan)),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Ended:
     def folder(self) -> Path:
         return next(self.reports.glob("*/latest")).resolve()
 
+    @property
+    def run(self) -> str:
+        name: str = json.loads((self.folder / "run.json").read_text())["run"]
+        return name
+
     def events(self) -> list[dict[str, Any]]:
         query = "select kind, name, what, detail from events order by at_ns"
         done = call(self.reports, "sql", str(self.folder), query, "--format", "json")
@@ -90,7 +95,12 @@ def system(folder: Path, **changes: Any) -> Path:
         "nodes": {"db": "ledger:5432"},
         "ready": "/readyz",
         "metrics": "/metrics",
-        "flaw_variable": "FLAW",
+        "flaws": {
+            "key-per-attempt": {
+                "does": "Makes a new key for every attempt at the PSP.",
+                "environment": {"FLAW": "key-per-attempt"},
+            }
+        },
         "environment": {
             **described["service"]["environment"],
             "DATABASE_URL": "postgresql://service:of-the-till@{db}/payments",
@@ -123,31 +133,36 @@ def engine() -> docker.DockerClient:
     return docker.from_env()
 
 
-def of_runs(engine: docker.DockerClient) -> list[str]:
-    """Whatever bears the label of a harness."""
-    chosen = {"label": "payresil.harness"}
-    return [
-        str(one.name)
-        for one in (
-            *engine.containers.list(all=True, filters=chosen),
-            *engine.networks.list(filters=chosen),
-            *engine.volumes.list(filters=chosen),
-        )
-    ]
+def labelled(engine: docker.DockerClient, label: str) -> dict[str, str]:
+    """Whatever bears a label: its name, and which harness made it."""
+    chosen = {"label": label}
+    containers = engine.containers.list(all=True, filters=chosen, ignore_removed=True)
+    others = (*engine.networks.list(filters=chosen), *engine.volumes.list(filters=chosen))
+    return {
+        **{str(one.name): one.labels["payresil.harness"] for one in containers},
+        **{str(one.name): one.attrs["Labels"]["payresil.harness"] for one in others},
+    }
+
+
+def left(engine: docker.DockerClient, ended: Ended) -> list[str]:
+    """What a run has left in the engine."""
+    return list(labelled(engine, f"payresil.run={ended.run}"))
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ended]:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A whole run on the till."""
-    before = set(of_runs(engine))
     folder = tmp_path_factory.mktemp("till")
-    yield run(folder, scenario(folder))
-    assert set(of_runs(engine)) <= before
+    return run(folder, scenario(folder))
 
 
 def test_money_stays_right_whatever_the_teams_parts_do(ended: Ended) -> None:
     assert ended.status == 0, ended.said
     assert "All 6 checks held; 4 faults were shown to bite" in ended.said
+
+
+def test_nothing_of_it_is_left(ended: Ended, engine: docker.DockerClient) -> None:
+    assert left(engine, ended) == []
 
 
 def test_what_faults_can_act_on_is_said_before(tmp_path: Path) -> None:
@@ -199,7 +214,6 @@ def test_the_doctor_tries_the_file_on_it(tmp_path: Path) -> None:
 def test_what_compose_says_is_told_when_it_does_not_come_up(
     tmp_path: Path, engine: docker.DockerClient
 ) -> None:
-    before = set(of_runs(engine))
     content = yaml.safe_load((TILL / "compose.yaml").read_text())
     content["services"]["ledger"]["image"] = "localhost:9/no-ledger:1"
     content["services"]["mailer"] = {"image": OWN, "command": ["payresil"]}
@@ -210,17 +224,12 @@ def test_what_compose_says_is_told_when_it_does_not_come_up(
     assert "compose.yaml did not come up" in ended.said
     assert "no-ledger" in ended.said
     assert "Traceback" not in ended.said
-    assert set(of_runs(engine)) <= before
+    assert left(engine, ended) == []
 
 
 def test_a_killed_run_leaves_nothing_that_clean_does_not_find(
     tmp_path: Path, engine: docker.DockerClient, until: Callable[[Callable[[], object]], None]
 ) -> None:
-    before = set(of_runs(engine))
-
-    def ours() -> set[str]:
-        return set(of_runs(engine)) - before
-
     reports = tmp_path / "reports"
     harness = subprocess.Popen(
         command("run", str(scenario(tmp_path)), "--backend", "docker", "--out", str(reports)),
@@ -228,8 +237,13 @@ def test_a_killed_run_leaves_nothing_that_clean_does_not_find(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+    def ours() -> list[str]:
+        found = labelled(engine, "payresil.harness")
+        return [name for name, made_by in found.items() if made_by.split()[3] == str(harness.pid)]
+
     try:
-        until(lambda: any("compose_mailer" in name or "compose-mailer" in name for name in ours()))
+        until(lambda: any("mailer" in name for name in ours()))
     finally:
         harness.send_signal(signal.SIGKILL)
         harness.wait()

@@ -1,6 +1,6 @@
 """How often the gate set passes on the flawless service, and how long a set takes.
 
-    python -m benchmarks.gate [--repeats 20] [--streams 2] [--keep docs/gate-matrix.md]
+    python -m benchmarks.gate [--repeats 20] [--streams 2] [--backend docker] [--keep FILE]
 
 Runs `payresil run scenarios/gate` again and again, as a user would, in so many streams at the same
 time, and reads the verdict of every run from its folder. A run counts as passed only if its verdict
@@ -44,13 +44,13 @@ class Repeat:
     versions: dict[str, Any]
 
 
-def repeat(seed: int) -> Repeat:
+def repeat(seed: int, backend: str) -> Repeat:
     """Run the set once."""
     with tempfile.TemporaryDirectory(prefix="payresil-gate-") as out:
         command = [sys.executable, "-m", "payresil.cli", "run", str(GATE)]
         began = time.monotonic()
         done = subprocess.run(
-            [*command, "--seed", str(seed), "--out", out],
+            [*command, "--seed", str(seed), "--backend", backend, "--out", out],
             capture_output=True, text=True, timeout=_LONGEST_S, check=False,
         )  # fmt: skip
         took_s = time.monotonic() - began
@@ -85,20 +85,25 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--streams", type=int, default=2, help="sets at the same time")
     parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--backend", default="process", choices=("process", "docker"))
     parser.add_argument("--keep", type=Path, help="write the matrix as Markdown")
     asked = parser.parse_args(arguments)
     seeds = range(asked.first_seed, asked.first_seed + asked.repeats)
     repeats: list[Repeat] = []
     with ThreadPoolExecutor(asked.streams) as pool:
-        for done in pool.map(repeat, seeds):
+        for done in pool.map(repeat, seeds, [asked.backend] * asked.repeats):
             repeats.append(done)
             print(f"seed {done.seed}: exit {done.exit_status}, {done.seconds:.0f} s, "
                   f"{_counted(done)}", flush=True)  # fmt: skip
-    text = _markdown(repeats, asked.streams)
+    text = _markdown(repeats, asked.streams, asked.backend)
     print(text)
     if asked.keep:
         asked.keep.write_text(text, encoding="utf-8")
-    figures = {"repeats": [_figures(each) for each in repeats], "streams": asked.streams}
+    figures = {
+        "repeats": [_figures(each) for each in repeats],
+        "streams": asked.streams,
+        "backend": asked.backend,
+    }
     print(write("gate", __doc__ or "", figures))
     if any(_word(verdict) != "pass" for each in repeats for verdict in each.verdicts.values()):
         sys.exit(1)
@@ -122,7 +127,7 @@ def _figures(done: Repeat) -> dict[str, Any]:
     return {"seed": done.seed, "seconds": round(done.seconds, 1), "verdicts": words}
 
 
-def _markdown(repeats: Sequence[Repeat], streams: int) -> str:
+def _markdown(repeats: Sequence[Repeat], streams: int, backend: str) -> str:
     names = sorted(repeats[0].verdicts)
     passed = sum(_word(v) == "pass" for each in repeats for v in each.verdicts.values())
     total = sum(len(each.verdicts) for each in repeats)
@@ -134,9 +139,10 @@ def _markdown(repeats: Sequence[Repeat], streams: int) -> str:
         f"{total} runs of the service without a known flaw, {time.strftime('%Y-%m-%d')} (UTC): "
         f"**{passed} passed, {total - passed} did not.**",
         "",
-        f"Made by `python -m benchmarks.gate --repeats {len(repeats)} --streams {streams}` on "
-        f"{os.cpu_count()} cores: {len(repeats)} sets with a seed of their own each, {streams} at "
-        f"the same time. A set took {seconds[0]:.0f} s to {seconds[-1]:.0f} s, "
+        f"Made by `python -m benchmarks.gate --repeats {len(repeats)} --streams {streams} "
+        f"--backend {backend}` on {os.cpu_count()} cores: {len(repeats)} sets with a "
+        f"seed of their own each, {streams} at the same time. A set took {seconds[0]:.0f} s to "
+        f"{seconds[-1]:.0f} s, "
         f"{seconds[len(seconds) // 2]:.0f} s in the middle. {versions}.",
         "",
         f"| seed | {' | '.join(names)} | s |",

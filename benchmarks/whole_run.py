@@ -50,7 +50,9 @@ def main() -> None:
     """Measure, print, write."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        starts = [_start_and_end(folder, n) for n in range(_STARTUPS)]
+        short = folder / "short.yaml"
+        short.write_text(_SHORT)
+        starts = [start_and_end(short, folder / f"short-{n}") for n in range(_STARTUPS)]
         rounds = [_sustained(folder, n) for n in range(_REPEATS)]
     print(
         table(
@@ -93,10 +95,11 @@ class _Measured:
     hiccup_ms: float  # the machine's worst, over the same time
 
 
-def _measure(scenario: Path, out: Path) -> _Measured:
+def _measure(scenario: Path, out: Path, *options: str) -> _Measured:
     started_ns = time.monotonic_ns()
+    command = [sys.executable, "-m", "payresil.cli", "run", str(scenario), "--out", str(out)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "payresil.cli", "run", str(scenario), "--out", str(out)],
+        [*command, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -123,10 +126,9 @@ def _measure(scenario: Path, out: Path) -> _Measured:
     return _Measured(Run.open(next(out.glob("*/latest")).resolve()), started_ns, used, hiccup_ms)
 
 
-def _start_and_end(folder: Path, n: int) -> dict[str, float]:
-    scenario = folder / "short.yaml"
-    scenario.write_text(_SHORT)
-    measured = _measure(scenario, folder / f"short-{n}")
+def start_and_end(scenario: Path, out: Path, *options: str) -> dict[str, float]:
+    """Run it; seconds from the command to the first attempt, and from the drain to the verdict."""
+    measured = _measure(scenario, out, *options)
     run, started_ns = measured.run, measured.started_ns
     zero_ns = int(run.meta["zero_mono_ns"])
     first_ns = run.one("select min(sent_ns) from attempts")

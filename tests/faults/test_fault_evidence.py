@@ -529,10 +529,25 @@ def test_a_fault_of_webhooks_bit_when_deliveries_failed(name: str) -> None:
         psp_events=CREATED + TOLD_STEADY + failing + TOLD[:180],
         attempts=STEADY + USUAL,  # customers notice nothing
     )
-    assert measures["deliveries_failed_or_slow"] == 20
-    assert measures["deliveries_failed_or_slow_share"] == pytest.approx(0.1)
+    measure = "deliveries_failed" if name == "lost_answers" else "deliveries_failed_or_slow"
+    assert measures[measure] == 20
+    assert measures[f"{measure}_share"] == pytest.approx(0.1)
     assert "attempts_failed_or_slow" not in measures
     assert not doubts
+
+
+def test_deliveries_that_another_fault_made_slow_show_no_lost_answers() -> None:
+    late = deliveries(50, START, 900 * MS)
+    _, doubts = ask(
+        "lost_answers",
+        events=fault_events("lost_answers", link="psp->router"),
+        psp_events=TOLD_STEADY + late + TOLD[:150],
+        attempts=STEADY + USUAL,
+    )
+    assert doubts == [
+        "lost_answers left no trace: 0 of 200 deliveries failed while it was active, "
+        "0 of 200 in the steady phase"
+    ]
 
 
 def test_it_is_doubted_when_deliveries_were_as_usual() -> None:

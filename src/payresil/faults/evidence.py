@@ -134,18 +134,25 @@ def seen_over(links: str | Sequence[str] | None) -> tuple[Seen, ...]:
     return (DELIVERIES,) if of_webhooks == {True} else (ATTEMPTS,)
 
 
-def failed_or_slow(run: Run, window: Window) -> Iterator[Result]:
+def failed_or_slow(
+    run: Run, window: Window, *, deliveries_become_slow: bool = True
+) -> Iterator[Result]:
     """What failed or took longer than is usual, or was answered by others.
 
-    The last is what is left to see where the target of a fault was replaced without a hitch.
+    The last is what is left to see where the target of a fault was replaced without a hitch. Of
+    deliveries, which nobody tries again unseen, only those that failed show a fault that makes none
+    slow: slow ones are another fault's.
     """
     doubts = []
     for seen in _seen(run, window):
-        slow_ns = _ask(run, window, seen, "coalesce(quantile_cont(took_ns, 0.99), 0)", "steady")
-        condition = f"failed or took_ns > {int(2 * slow_ns) + _SLOWER_NS}"
+        condition, words = "failed", "failed"
+        if deliveries_become_slow or seen is not DELIVERIES:
+            slow_ns = _ask(run, window, seen, "coalesce(quantile_cont(took_ns, 0.99), 0)", "steady")
+            condition = f"failed or took_ns > {int(2 * slow_ns) + _SLOWER_NS}"
+            words = "failed or were slow"
         noticed = _compare(run, window, seen, condition)
-        yield from _measures(noticed, f"{seen.name}_failed_or_slow")
-        doubts.append(_doubt(run, window, seen, noticed, "failed or were slow"))
+        yield from _measures(noticed, f"{seen.name}_{words.replace(' or were ', '_or_')}")
+        doubts.append(_doubt(run, window, seen, noticed, words))
     answered = _answered_by_target(run, window)
     if answered is not None:
         yield from _measures(answered, "attempts_answered_by_target")

@@ -16,7 +16,7 @@ from payresil.faults.evidence import failed_or_slow
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:
-    return failed_or_slow(run, window)
+    return failed_or_slow(run, window, deliveries_become_slow=False)
 
 
 def _bounds(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from payresil.backends.attached.borrowed_proxies import BorrowedProxies
 from payresil.backends.attached.borrowed_psp import BorrowedPsp, NoPsp
+from payresil.backends.attached.disabled_proxies import DisabledProxies
 from payresil.backends.embedded.node_process import NodeProcess
 from payresil.backends.embedded.own_server import OwnServer
 from payresil.backends.launcher import Supervisor
@@ -53,70 +54,116 @@ def theirs(port: int) -> PackageProxies:
     return proxies
 
 
-def borrowed(theirs: PackageProxies) -> BorrowedProxies:
-    return BorrowedProxies(theirs, {proxy_name(LINK): "shop-to-psp"}, PREFIX)
+@pytest.fixture
+def record(tmp_path: Path) -> DisabledProxies:
+    return DisabledProxies(tmp_path / "disabled-proxies.json")
 
 
-def links(theirs: PackageProxies) -> ProxiedLinks:
-    made = ProxiedLinks(Topology((LINK.source, LINK.target), (LINK,)), borrowed(theirs))
+@pytest.fixture
+def ours(theirs: PackageProxies, record: DisabledProxies) -> BorrowedProxies:
+    return BorrowedProxies(theirs, {proxy_name(LINK): "shop-to-psp"}, PREFIX, record)
+
+
+@pytest.fixture
+def guard(port: int, record: DisabledProxies) -> Iterator[Callable[[], int]]:
+    """A guard that waits; the call has it end, and gives its exit status."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "payresil.backends.attached.guard",
+         "127.0.0.1", str(port), PREFIX, str(record.path), "shop-to-psp"],
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "guarding\n"
+
+        def end() -> int:
+            process.send_signal(signal.SIGTERM)
+            return process.wait(10)
+
+        yield end
+        process.kill()
+
+
+def links(ours: BorrowedProxies) -> ProxiedLinks:
+    made = ProxiedLinks(Topology((LINK.source, LINK.target), (LINK,)), ours)
     made.open(LINK, "")
     return made
 
 
-def test_faults_come_and_go_and_toxics_of_others_stay(theirs: PackageProxies) -> None:
-    ours = links(theirs)
-    with ours.apply("service->psp", [SLOW]), ours.apply("service->psp", [], down=True):
+def test_faults_come_and_go_and_toxics_of_others_stay(
+    theirs: PackageProxies, ours: BorrowedProxies
+) -> None:
+    made = links(ours)
+    with made.apply("service->psp", [SLOW]), made.apply("service->psp", [], down=True):
         state = theirs.state("shop-to-psp")
         assert not state.enabled
         assert set(state.toxics) == {"theirs", f"{PREFIX}effect-1.0"}
     assert theirs.state("shop-to-psp") == ProxyState(True, {"theirs": SLOW})
 
 
-def test_healing_takes_away_what_is_ours_alone(theirs: PackageProxies) -> None:
-    ours = borrowed(theirs)
+def test_healing_takes_away_what_is_ours_alone(
+    theirs: PackageProxies, ours: BorrowedProxies
+) -> None:
     ours.add(proxy_name(LINK), "effect-1.0", SLOW)
     ours.enable(proxy_name(LINK), False)
     theirs.enable("other", False)
     ours.reset()
     assert theirs.state("shop-to-psp") == ProxyState(True, {"theirs": SLOW})
     assert theirs.state("other") == ProxyState(False, {"theirs": SLOW})
-    links(theirs).heal()
+    links(ours).heal()
     assert set(theirs.state("other").toxics) == {"theirs"}
 
 
-def test_toxics_of_others_are_told(theirs: PackageProxies) -> None:
-    assert borrowed(theirs).strangers() == {"shop-to-psp": ["theirs"]}
+def test_a_proxy_that_others_disable_meanwhile_stays_so_and_it_is_said(
+    theirs: PackageProxies, ours: BorrowedProxies
+) -> None:
+    made = links(ours)
+    with (
+        pytest.raises(EnvironmentBroke, match="the fault was gone before it was healed"),
+        made.apply("service->psp", [SLOW]),
+    ):
+        theirs.enable("shop-to-psp", False)
+    with pytest.raises(EnvironmentBroke, match="still faulted after healing"):
+        made.heal()
+    assert theirs.state("shop-to-psp") == ProxyState(False, {"theirs": SLOW})
 
 
-def test_a_proxy_that_is_missing_or_disabled_is_said(theirs: PackageProxies) -> None:
-    nowhere = BorrowedProxies(theirs, {proxy_name(LINK): "nowhere"}, PREFIX)
+def test_toxics_of_others_are_told(ours: BorrowedProxies) -> None:
+    assert ours.strangers() == {"shop-to-psp": ["theirs"]}
+
+
+def test_a_proxy_that_is_missing_or_disabled_is_said(
+    theirs: PackageProxies, ours: BorrowedProxies, record: DisabledProxies
+) -> None:
+    nowhere = BorrowedProxies(theirs, {proxy_name(LINK): "nowhere"}, PREFIX, record)
     with pytest.raises(EnvironmentBroke, match="no proxy nowhere"):
         nowhere.create(proxy_name(LINK), "")
     theirs.enable("shop-to-psp", False)
     with pytest.raises(EnvironmentBroke, match="shop-to-psp is disabled; enable it"):
-        borrowed(theirs).create(proxy_name(LINK), "")
+        ours.create(proxy_name(LINK), "")
 
 
-def test_nobody_elses_server_is_given_a_lease(theirs: PackageProxies) -> None:
+def test_nobody_elses_server_is_given_a_lease(ours: BorrowedProxies) -> None:
     with pytest.raises(EnvironmentBroke, match="no lease"):
-        borrowed(theirs).renew_lease(1000)
+        ours.renew_lease(1000)
 
 
-def test_a_guard_heals_when_the_harness_is_gone(theirs: PackageProxies, port: int) -> None:
-    guard = subprocess.Popen(
-        [sys.executable, "-m", "payresil.backends.attached.guard",
-         "127.0.0.1", str(port), PREFIX, "shop-to-psp"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert guard.stdout is not None
-    assert guard.stdout.readline() == "guarding\n"
-    ours = borrowed(theirs)
+def test_a_guard_heals_when_the_harness_is_gone(
+    theirs: PackageProxies, ours: BorrowedProxies, guard: Callable[[], int]
+) -> None:
     ours.add(proxy_name(LINK), "effect-1.0", SLOW)
     ours.enable(proxy_name(LINK), False)
-    guard.send_signal(signal.SIGTERM)
-    assert guard.wait(10) == 0
-    guard.stdout.close()
+    assert guard() == 0
     assert theirs.state("shop-to-psp") == ProxyState(True, {"theirs": SLOW})
+
+
+def test_a_guard_leaves_a_proxy_disabled_that_others_have_disabled(
+    theirs: PackageProxies, ours: BorrowedProxies, guard: Callable[[], int]
+) -> None:
+    ours.enable(proxy_name(LINK), False)
+    ours.enable(proxy_name(LINK), True)
+    theirs.enable("shop-to-psp", False)
+    assert guard() == 0
+    assert theirs.state("shop-to-psp") == ProxyState(False, {"theirs": SLOW})
 
 
 class Control:

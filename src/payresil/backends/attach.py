@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from payresil.backends.attached.borrowed_proxies import BorrowedProxies
 from payresil.backends.attached.borrowed_psp import BorrowedPsp, NoPsp
+from payresil.backends.attached.disabled_proxies import DisabledProxies
 from payresil.backends.attached.environment import AttachedEnvironment
 from payresil.backends.healing import healed_at_the_end
 from payresil.backends.heartbeat import Heartbeat
@@ -85,14 +86,15 @@ def _endpoints(attached: Attached) -> Endpoints:
 def _links(assembly: Assembly, attached: Attached, launcher: Launcher) -> ProxiedLinks:
     """The links that have proxies, which a guard heals should the harness die."""
     server = attached.file.toxiproxy
+    disabled = DisabledProxies(assembly.work / "disabled-proxies.json")
     if server is None:
-        nowhere = BorrowedProxies(PackageProxies("127.0.0.1", 0), {}, "")
+        nowhere = BorrowedProxies(PackageProxies("127.0.0.1", 0), {}, "", disabled)
         return ProxiedLinks(Topology(assembly.topology.nodes, ()), nowhere)
     address = urlsplit(server.url)
     host, port = str(address.hostname), address.port or _DEFAULT_API_PORT
     prefix = _prefix(assembly)
     names = {proxy_name(link): name for link, name in attached.proxies.items()}
-    proxies = BorrowedProxies(PackageProxies(host, port), names, prefix)
+    proxies = BorrowedProxies(PackageProxies(host, port), names, prefix, disabled)
     links = ProxiedLinks(assembly.topology, proxies)
     for link in assembly.topology.links:
         links.open(link, "")
@@ -102,7 +104,7 @@ def _links(assembly: Assembly, attached: Attached, launcher: Launcher) -> Proxie
     launcher.spawn(
         "guard",
         [sys.executable, "-P", "-m", "payresil.backends.attached.guard",
-         host, str(port), prefix, *names.values()],
+         host, str(port), prefix, str(disabled.path), *names.values()],
         env=dict(os.environ),
         log=assembly.logs / "guard.log",
         end_signal=signal.SIGTERM,

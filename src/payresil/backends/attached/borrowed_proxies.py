@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from payresil.backends.attached.disabled_proxies import DisabledProxies
 from payresil.backends.proxies import PackageProxies, ProxyState
 from payresil.core.protocols import EnvironmentBroke, Toxic
 
@@ -15,12 +16,21 @@ class BorrowedProxies:
     enabled again only if this run disabled it.
     """
 
-    def __init__(self, proxies: PackageProxies, names: Mapping[str, str], prefix: str) -> None:
-        """`names` is, by the name of a link's proxy here, its name there."""
+    def __init__(
+        self,
+        proxies: PackageProxies,
+        names: Mapping[str, str],
+        prefix: str,
+        disabled: DisabledProxies,
+    ) -> None:
+        """`names` is, by the name of a link's proxy here, its name there.
+
+        In `disabled` stands, by their names there, which of them this run has disabled.
+        """
         self._proxies = proxies
         self._names = dict(names)
         self._prefix = prefix
-        self._disabled: set[str] = set()
+        self._disabled = disabled
 
     def create(self, name: str, upstream: str, listen: str = "") -> str:
         """Nothing is made: the proxy is there, and takes connections.
@@ -63,16 +73,23 @@ class BorrowedProxies:
         self._proxies.remove(self._names[name], self._prefix + toxic_name)
 
     def enable(self, name: str, enabled: bool) -> None:
-        """Take connections, or refuse them and close the open ones."""
-        (self._disabled.discard if enabled else self._disabled.add)(name)
-        self._proxies.enable(self._names[name], enabled)
+        """Take connections, or refuse them and close the open ones.
+
+        One that others have disabled stays so.
+        """
+        theirs = self._names[name]
+        if not enabled:
+            self._disabled.add(theirs)  # first: the guard must know of all that may be done
+            self._proxies.enable(theirs, False)
+        elif theirs in self._disabled.names():
+            self._proxies.enable(theirs, True)
+            self._disabled.remove(theirs)
 
     def reset(self) -> None:
         """Take away everything that this run did, and nothing else."""
         for name in self._names:
             for toxic_name in self.state(name).toxics:
                 self.remove(name, toxic_name)
-        for name in tuple(self._disabled):
             self.enable(name, True)
 
     def renew_lease(self, ttl_ms: int) -> None:

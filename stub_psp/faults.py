@@ -1,4 +1,4 @@
-"""Rules and their lease, kept in step with the store."""
+"""Rules and the leases on them, kept in step with the store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stub_psp.lease import Lease
+from stub_psp.lease import Leases, Owner
 from stub_psp.rules import Rule, RuleBook, RuleError
 from stub_psp.rules.book import Entry, Seen
 from stub_psp.rules.spec import parse
 from stub_psp.store import Store
 
-_LEASE = "lease_deadline_mono_ns"
+_LEASE = "lease_deadline_mono_ns"  # of who names no owner; others' are followed by " OWNER"
 MAX_RULES = 100
 TOUCHED_SHOWN = 100
 
@@ -31,7 +31,7 @@ class Faults:
         self._store = store
         self._endpoints = endpoints
         self.book = RuleBook(seed, self._load(), reference_prefix)
-        self.lease = Lease(store.number(_LEASE))
+        self.leases = Leases(self._load_leases())
 
     def add(self, raw: object) -> Entry:
         """Make a rule of decoded JSON. Raises RuleError."""
@@ -69,25 +69,36 @@ class Faults:
         for one in seen:
             self._store.rules.matched(one.rule, one.subject, request, one.hit)
 
-    def renew_lease(self, now_ns: int, ttl_ms: int) -> None:
-        self.lease.renew(now_ns, ttl_ms)
-        self._save_lease()
+    def ids(self, owner: Owner) -> list[str]:
+        """The rules that this owner made."""
+        return [entry.rule.id for entry in self.book.entries() if entry.rule.owner == owner]
 
-    def disarm_lease(self) -> None:
-        self.lease.disarm()
-        self._save_lease()
+    def renew_lease(self, owner: Owner, now_ns: int, ttl_ms: int) -> None:
+        """Have the rules of this owner removed, unless renewed within so many ms."""
+        self._save_lease(owner, self.leases.renew(owner, now_ns, ttl_ms))
 
-    def expire(self, now_ns: int) -> int | None:
-        """Remove every rule if the lease has run out; give how many, None while it holds."""
-        if not self.lease.expired(now_ns):
-            return None
-        removed = self.remove([entry.rule.id for entry in self.book.entries()])
-        self.disarm_lease()
+    def disarm_lease(self, owner: Owner) -> None:
+        """Have the rules of this owner stay until they are removed."""
+        self.leases.disarm(owner)
+        self._save_lease(owner, None)
+
+    def expire(self, now_ns: int) -> dict[Owner, int]:
+        """Remove the rules of each owner whose lease has run out; give how many of each."""
+        return {owner: self._heal(owner) for owner in self.leases.expired(now_ns)}
+
+    def _heal(self, owner: Owner) -> int:
+        removed = self.remove(self.ids(owner))
+        self.disarm_lease(owner)
         return len(removed)
 
-    def _save_lease(self) -> None:
+    def _save_lease(self, owner: Owner, deadline_ns: int | None) -> None:
+        name = _LEASE if owner is None else f"{_LEASE} {owner}"
         with self._store.transaction():
-            self._store.set_number(_LEASE, self.lease.deadline_ns)
+            self._store.set_number(name, deadline_ns)
+
+    def _load_leases(self) -> dict[Owner, int]:
+        found = self._store.numbers(_LEASE)
+        return {name[len(_LEASE) + 1 :] or None: number for name, number in found.items()}
 
     def _load(self) -> list[Entry]:
         return [

@@ -1,21 +1,38 @@
-"""A heartbeat for faults: when it stops, they heal by themselves."""
+"""Heartbeats for faults: when one stops, the faults of its owner heal by themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 MAX_TTL_MS = 3_600_000
+MAX_OWNER = 64  # characters
+
+#: Who made a rule and keeps its lease; None is everybody who names no owner.
+Owner = str | None
 
 
-class Lease:
-    """Times are CLOCK_MONOTONIC nanoseconds, which go on across a restart of the process."""
+class Leases:
+    """A deadline for each owner that has a lease.
 
-    def __init__(self, deadline_ns: int | None = None) -> None:
-        self.deadline_ns = deadline_ns
+    Times are CLOCK_MONOTONIC nanoseconds, which go on across a restart of the process.
+    """
 
-    def renew(self, now_ns: int, ttl_ms: int) -> None:
-        self.deadline_ns = now_ns + ttl_ms * 1_000_000
+    def __init__(self, deadlines_ns: Mapping[Owner, int] | None = None) -> None:
+        self._deadlines_ns = dict(deadlines_ns or {})
 
-    def disarm(self) -> None:
-        self.deadline_ns = None
+    @property
+    def next_deadline_ns(self) -> int | None:
+        """When the first of them runs out; None when there is none."""
+        return min(self._deadlines_ns.values(), default=None)
 
-    def expired(self, now_ns: int) -> bool:
-        return self.deadline_ns is not None and now_ns >= self.deadline_ns
+    def renew(self, owner: Owner, now_ns: int, ttl_ms: int) -> int:
+        """Give the new deadline."""
+        self._deadlines_ns[owner] = now_ns + ttl_ms * 1_000_000
+        return self._deadlines_ns[owner]
+
+    def disarm(self, owner: Owner) -> None:
+        self._deadlines_ns.pop(owner, None)
+
+    def expired(self, now_ns: int) -> list[Owner]:
+        """Whose lease has run out."""
+        return [owner for owner, deadline in self._deadlines_ns.items() if now_ns >= deadline]

@@ -59,7 +59,7 @@ class Stub:
             metrics=self._metrics,
             token=token,
             stopping=self._stopping,
-            on_lease=self._watch_lease,
+            on_lease=self._watch_leases,
         )
         self._lease_timer: asyncio.TimerHandle | None = None
 
@@ -76,7 +76,7 @@ class Stub:
         control = listen(self._options.control_host, self._options.control_port)
         ports = {"port": api.getsockname()[1], "control_port": control.getsockname()[1]}
         self._couriers.start()
-        self._watch_lease()
+        self._watch_leases()
         log("info", "serving", host=host, **ports)
         servers = [Server(self._api, api), Server(self._control, control)]
         await serve(servers, self._options.ready_file, ports, self._stopping)
@@ -92,20 +92,18 @@ class Stub:
         self._metrics.events.update(execution.announced)
         self._couriers.add(execution.deliveries)
 
-    def _watch_lease(self) -> None:
-        """Look again when the lease, as it is now, would run out."""
+    def _watch_leases(self) -> None:
+        """Look again when the first of the leases, as they are now, would run out."""
         if self._lease_timer is not None:
             self._lease_timer.cancel()
             self._lease_timer = None
-        deadline_ns = self._faults.lease.deadline_ns
+        deadline_ns = self._faults.leases.next_deadline_ns
         if deadline_ns is None:
             return
         wait_s = max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9)
-        self._lease_timer = asyncio.get_running_loop().call_later(wait_s, self._end_lease)
+        self._lease_timer = asyncio.get_running_loop().call_later(wait_s, self._end_leases)
 
-    def _end_lease(self) -> None:
-        removed = self._faults.expire(time.monotonic_ns())
-        if removed is None:
-            self._watch_lease()  # the timer was early
-            return
-        log("warning", "lease_ran_out", rules_removed=removed)
+    def _end_leases(self) -> None:
+        for owner, removed in self._faults.expire(time.monotonic_ns()).items():
+            log("warning", "lease_ran_out", owner=owner, rules_removed=removed)
+        self._watch_leases()  # for other owners, or when the timer was early

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from difflib import get_close_matches
+from urllib.parse import parse_qsl
 
 from stub_psp.dialects.stripe.webhook_endpoints import is_url
 from stub_psp.identifiers import mint
-from stub_psp.lease import MAX_TTL_MS
+from stub_psp.lease import MAX_OWNER, MAX_TTL_MS, Owner
 from stub_psp.store.events import Endpoint
 
 
@@ -43,8 +44,27 @@ def fields(
     return raw
 
 
-def lease_ttl_ms(body: bytes) -> int:
-    return _integer(fields(body, ("ttl_ms",), ("ttl_ms",))["ttl_ms"], "ttl_ms", 1, MAX_TTL_MS)
+def lease(body: bytes) -> tuple[Owner, int]:
+    """Whose lease, and for how many ms."""
+    raw = fields(body, ("ttl_ms", "owner"), ("ttl_ms",))
+    return _owner(raw.get("owner")), _integer(raw["ttl_ms"], "ttl_ms", 1, MAX_TTL_MS)
+
+
+def queried_owner(query: str) -> Owner:
+    """The ``owner`` of ``?owner=…``; None where there is no query.
+
+    Raises ControlError for anything else: what is meant for one owner must not reach all.
+    """
+    raw = dict(parse_qsl(query, keep_blank_values=True))
+    if raw.keys() - {"owner"} or bool(raw) != bool(query):
+        raise ControlError(f"the query {query!r} is not known; expected owner=… or nothing")
+    return _owner(raw.get("owner"))
+
+
+def _owner(value: object) -> Owner:
+    if value is not None and not (isinstance(value, str) and 0 < len(value) <= MAX_OWNER):
+        raise ControlError(f"owner: got {value!r}, expected a text of 1 to {MAX_OWNER} characters")
+    return value
 
 
 def advance_s(body: bytes) -> int:

@@ -16,6 +16,7 @@ from stub_psp.control.bodies import ControlError
 from stub_psp.engine.values import RefusedError
 from stub_psp.exchange import Answer, Request
 from stub_psp.faults import Faults
+from stub_psp.lease import Owner
 from stub_psp.log import log
 from stub_psp.metrics import Metrics
 from stub_psp.rules import RuleError
@@ -30,7 +31,7 @@ _LINES = [(b"content-type", b"application/x-ndjson")]
 class ControlPlane:
     """An ASGI application. ``token`` None leaves it open, for those who asked for that.
 
-    ``on_lease`` is called when the lease was renewed or disarmed.
+    ``on_lease`` is called when a lease was renewed or disarmed.
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class ControlPlane:
             case "GET", "rules", "":
                 return self._show_rules()
             case "DELETE", "rules", "":
-                return _json(200, {"rules": self._remove_rules(None)})
+                owner = bodies.queried_owner(request.query)
+                return _json(200, {"rules": self._remove_rules(owner)})
             case "GET" | "DELETE", "rules", id_:
                 return self._one_rule(request.method, id_)
             case "POST" | "DELETE", "lease", "":
@@ -141,21 +143,21 @@ class ControlPlane:
         if entry is None:
             raise ControlError(f"no such rule: {id_!r}", 404)
         if method == "DELETE":
-            return _json(200, self._remove_rules([id_])[0])
+            return _json(200, self._faults.remove([id_])[0])
         return _json(200, self._faults.show(entry))
 
-    def _remove_rules(self, ids: list[str] | None) -> list[dict[str, object]]:
-        if ids is None:
-            ids = [entry.rule.id for entry in self._faults.book.entries()]
-        return self._faults.remove(ids)
+    def _remove_rules(self, owner: Owner) -> list[dict[str, object]]:
+        """Those of one owner, or every rule where none is named."""
+        every = [entry.rule.id for entry in self._faults.book.entries()]
+        return self._faults.remove(every if owner is None else self._faults.ids(owner))
 
     def _lease(self, request: Request) -> Answer:
         if request.method == "DELETE":
-            self._faults.disarm_lease()
+            self._faults.disarm_lease(bodies.queried_owner(request.query))
             self._on_lease()
             return _json(200, {"ttl_ms": None})
-        ttl_ms = bodies.lease_ttl_ms(request.body)
-        self._faults.renew_lease(time.monotonic_ns(), ttl_ms)
+        owner, ttl_ms = bodies.lease(request.body)
+        self._faults.renew_lease(owner, time.monotonic_ns(), ttl_ms)
         self._on_lease()
         return _json(200, {"ttl_ms": ttl_ms})
 

@@ -9,6 +9,8 @@ from typing import Literal, NoReturn, get_args
 
 from msgspec import Struct
 
+from stub_psp.lease import MAX_OWNER, Owner
+
 How = Literal["reset", "hang", "close", "status", "delay", "accept"]
 MAX_MS = 600_000
 
@@ -60,7 +62,10 @@ class Action(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """``share`` of the requests that match, or all; at most ``count`` of them."""
+    """``share`` of the requests that match, or all; at most ``count`` of them.
+
+    The rule goes when the lease of its ``owner`` runs out.
+    """
 
     id: str
     point: Point
@@ -68,6 +73,7 @@ class Rule(Struct, frozen=True):
     match: Match = Match()
     share: float = 1.0
     count: int | None = None
+    owner: Owner = None
 
     def covers(self, endpoint: str, reference: str | None, key: str | None) -> bool:
         match = self.match
@@ -84,7 +90,7 @@ class Rule(Struct, frozen=True):
 
 def parse(raw: object, id_: str, endpoints: Collection[str]) -> Rule:
     """Read a rule from decoded JSON; ``id_`` is for one that names none. Raises RuleError."""
-    fields = _object(raw, "rule", ("id", "point", "match", "share", "count", "action"))
+    fields = _object(raw, "rule", ("id", "point", "match", "share", "count", "action", "owner"))
     if "point" not in fields or "action" not in fields:
         raise RuleError("a rule needs a point and an action")
     point = Point(_choice(fields["point"], "point", [p.value for p in Point]))
@@ -103,6 +109,7 @@ def parse(raw: object, id_: str, endpoints: Collection[str]) -> Rule:
         match=match,
         share=float(share),
         count=None if count is None else _integer(count, "count", 1, 10**9),
+        owner=None if fields.get("owner") is None else _text(fields["owner"], "owner", MAX_OWNER),
     )
 
 

@@ -37,6 +37,13 @@ class Store:
         row = self.database.row("SELECT value FROM meta WHERE name = ?", (name,))
         return int(row[0]) if row else None
 
+    def numbers(self, beginning: str) -> dict[str, int]:
+        """Every number whose name begins so."""
+        rows = self.database.rows(
+            "SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", (len(beginning), beginning)
+        )
+        return {name: int(value) for name, value in rows}
+
     def set_number(self, name: str, value: int | None) -> None:
         if value is None:
             self.database.execute("DELETE FROM meta WHERE name = ?", (name,))

@@ -131,6 +131,31 @@ def test_a_lease_that_runs_out_takes_the_rules(control: PspControl, until: Until
         rule.__exit__(None, None, None)
 
 
+def test_rules_and_the_lease_of_one_owner_are_not_those_of_another(
+    psp_node: OwnServer, control: PspControl, until: Until
+) -> None:
+    url = f"http://127.0.0.1:{psp_node.port('control_port')}"
+    killed, ended = (PspControl(url, TOKEN, owner) for owner in ("killed", "ended"))
+    theirs = control.rule(lost("of-nobody"))
+    rules = [killed.rule(lost("of-killed")), ended.rule(lost("of-ended"))]
+    with theirs:
+        for rule in rules:
+            rule.__enter__()
+        for each in (killed, ended):
+            each.renew_lease(60_000)
+        killed.renew_lease(1)
+        until(lambda: control._rules() == ["of-nobody", "of-ended"])
+        with killed.rule(lost("again")):
+            killed.renew_lease(60_000)
+            ended.end_lease()
+            assert control._rules() == ["of-nobody", "again"]
+        for rule in rules:
+            with pytest.raises(EnvironmentBroke, match="404"):
+                rule.__exit__(None, None, None)
+        killed.end_lease()
+        assert control._rules() == ["of-nobody"]
+
+
 def test_a_webhook_that_cannot_be_delivered_is_pending(
     control: PspControl, pay: Callable[..., requests.Response], until: Until
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_rule_says_whom_it_touched(stub):
         ("lease", {"ttl": 5}, "did you mean 'ttl_ms'"),
         ("lease", {"ttl_ms": 0}, "from 1 to"),
         ("lease", {}, "ttl_ms is missing"),
+        ("lease", {"ttl_ms": 5, "owner": 7}, "owner"),
         ("clock", {"advance_s": -1}, "from 0 to"),
         ("webhook_endpoints", {"url": "x", "secret": "whsec_123"}, "url"),
         ("webhook_endpoints", {"url": "http://127.0.0.1:1/"}, "secret is missing"),
@@ -130,6 +131,39 @@ def test_faults_heal_by_themselves_when_the_heartbeat_stops(start_stub):
         assert time.monotonic() < deadline
     assert pay(stub.client(), "healed").status == "succeeded"
     assert '"lease_ran_out"' in stub.log.read_text()
+
+
+def test_each_owner_has_a_lease_of_its_own(start_stub):
+    stub = start_stub()
+    for owner in ("one", "two", None):
+        stub.rule(**LOSE, id=f"of-{owner}", owner=owner)
+    stub.control("POST", "lease", {"ttl_ms": 60_000})
+    stub.control("POST", "lease", {"ttl_ms": 60_000, "owner": "two"})
+    assert stub.control("POST", "lease", {"ttl_ms": 50, "owner": "one"}) == (200, {"ttl_ms": 50})
+
+    def left():
+        return [rule["id"] for rule in stub.control("GET", "rules")[1]["rules"]]
+
+    deadline = time.monotonic() + 20
+    while "of-one" in left():
+        assert time.monotonic() < deadline
+    assert left() == ["of-two", "of-None"]
+    assert stub.control("DELETE", "lease?owner=two") == (200, {"ttl_ms": None})
+    gone = stub.control("DELETE", "rules?owner=two")[1]["rules"]
+    assert [(rule["id"], rule["owner"]) for rule in gone] == [("of-two", "two")]
+    stub.control("POST", "lease", {"ttl_ms": 50})  # which was not ended with that of another
+    while left():
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("path", ["rules?owner=", "rules?own=x", "rules?x", "lease?owner="])
+def test_an_owner_who_is_not_understood_is_not_everybody(stub, path):
+    stub.rule(**LOSE, id="stays", match={"reference": "nobody"})
+    try:
+        assert stub.control("DELETE", path)[0] == 400
+        assert stub.control("GET", "rules/stays")[0] == 200
+    finally:
+        stub.control("DELETE", "rules/stays")
 
 
 def test_a_lease_can_be_disarmed(start_stub):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stub_psp.dialects.stripe import StripeDialect
 from stub_psp.faults import Faults
-from stub_psp.lease import Lease
+from stub_psp.lease import Leases
 from stub_psp.rules import Point, RuleBook, RuleError
 from stub_psp.rules.book import draw
 from stub_psp.rules.spec import parse
@@ -41,6 +41,7 @@ def rule(**fields):
         ({**LOSE, "share": True}, "expected a number"),
         ({**LOSE, "count": 0}, "count"),
         ({**LOSE, "id": ""}, "id"),
+        ({**LOSE, "owner": ""}, "owner"),
         ({**LOSE, "point": "after_comit_lost"}, "did you mean 'after_commit_lost'"),
         ({**LOSE, "match": {"endpont": "x"}}, "did you mean 'endpoint'"),
         ({**LOSE, "match": {"endpoint": "payment_intent.create"}}, "'payment_intents.create'"),
@@ -313,36 +314,56 @@ def test_counts_outlive_the_process(new_desk, tmp_path):
 
 
 def test_a_lease_holds_until_its_time():
-    lease = Lease()
-    assert not lease.expired(10**18)
-    lease.renew(now_ns=0, ttl_ms=3000)
-    assert not lease.expired(2_999_999_999)
-    assert lease.expired(3_000_000_000)
-    lease.renew(now_ns=2_000_000_000, ttl_ms=3000)
-    assert not lease.expired(4_999_999_999)
-    lease.disarm()
-    assert not lease.expired(10**18)
+    leases = Leases()
+    assert (leases.expired(10**18), leases.next_deadline_ns) == ([], None)
+    leases.renew("one", now_ns=0, ttl_ms=3000)
+    assert leases.expired(2_999_999_999) == []
+    assert leases.expired(3_000_000_000) == ["one"]
+    leases.renew(None, now_ns=0, ttl_ms=1000)
+    assert leases.next_deadline_ns == 1_000_000_000
+    leases.renew("one", now_ns=2_000_000_000, ttl_ms=3000)
+    assert leases.expired(4_999_999_999) == [None]
+    leases.disarm("one")
+    assert leases.expired(10**18) == [None]
 
 
 def test_rules_go_when_their_lease_runs_out(desk):
     desk.faults.add(LOSE)
-    desk.faults.renew_lease(now_ns=0, ttl_ms=1000)
-    assert desk.faults.expire(999_999_999) is None
+    desk.faults.renew_lease(None, now_ns=0, ttl_ms=1000)
+    assert desk.faults.expire(999_999_999) == {}
     assert desk.faults.book.entries()
-    assert desk.faults.expire(1_000_000_000) == 1
+    assert desk.faults.expire(1_000_000_000) == {None: 1}
     assert desk.faults.book.entries() == []
-    assert desk.faults.expire(10**18) is None  # disarmed with them
+    assert desk.faults.expire(10**18) == {}  # disarmed with them
     assert desk.pay().how == "send"
 
 
-def test_a_lease_outlives_the_process(tmp_path):
+def test_a_lease_that_runs_out_takes_the_rules_of_its_owner_alone(desk):
+    for owner in ("one", "two", None):
+        desk.faults.add({**LOSE, "owner": owner})
+    for ttl_ms, owner in ((1000, "one"), (2000, None)):
+        desk.faults.renew_lease(owner, now_ns=0, ttl_ms=ttl_ms)
+
+    def left():
+        return [entry.rule.owner for entry in desk.faults.book.entries()]
+
+    assert desk.faults.expire(1_000_000_000) == {"one": 1}
+    assert left() == ["two", None]
+    assert desk.faults.expire(10**18) == {None: 1}
+    assert left() == ["two"]
+
+
+@pytest.mark.parametrize("owner", [None, "payresil-r7"])
+def test_a_lease_outlives_the_process(tmp_path, owner):
     store = Store(tmp_path)
     faults = Faults(store, 0, ENDPOINTS)
-    faults.add(LOSE)
-    faults.renew_lease(now_ns=0, ttl_ms=1000)
+    faults.add(LOSE | {"owner": owner})
+    faults.renew_lease(owner, now_ns=0, ttl_ms=1000)
+    faults.renew_lease("ended", now_ns=0, ttl_ms=1000)
+    faults.disarm_lease("ended")
     store.close()
     reopened = Store(tmp_path)
     faults = Faults(reopened, 0, ENDPOINTS)
-    assert faults.expire(500_000_000) is None
-    assert faults.expire(2_000_000_000) == 1
+    assert faults.expire(500_000_000) == {}
+    assert faults.expire(2_000_000_000) == {owner: 1}
     reopened.close()

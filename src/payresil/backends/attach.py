@@ -57,10 +57,11 @@ def _environment(
     psp: BorrowedPsp | NoPsp = NoPsp()
     heartbeat = None
     if file.psp is not None:
-        control = PspControl(file.psp.control.rstrip("/"), assembly.secrets.control_token)
+        url, token = file.psp.control.rstrip("/"), assembly.secrets.control_token
+        control = PspControl(url, token, _owner(assembly))
         psp = BorrowedPsp(control, _prefix(assembly))
         heartbeat = Heartbeat({"psp": control.renew_lease})
-        stack.callback(control.end_lease)  # else it would run out, and take others' rules along
+        stack.callback(control.end_lease)
         stack.callback(heartbeat.close)
     return AttachedEnvironment(
         assembly.topology,
@@ -112,6 +113,11 @@ def _links(assembly: Assembly, attached: Attached, launcher: Launcher) -> Proxie
     return links
 
 
+def _owner(assembly: Assembly) -> str:
+    """What this run is called by servers that others use, too."""
+    return f"payresil-{assembly.run}"
+
+
 def _prefix(assembly: Assembly) -> str:
-    """How names of this run begin, in servers that others use, too."""
-    return f"payresil-{assembly.run}-"
+    """How names of this run begin there."""
+    return f"{_owner(assembly)}-"

@@ -18,9 +18,13 @@ _TIMEOUTS_S = (2.0, 10.0)
 class PspControl:
     """`core.protocols.Psp` over HTTP. Every method raises `EnvironmentBroke` on failure."""
 
-    def __init__(self, base_url: str, token: str) -> None:
-        """`base_url` is ``http://host:port`` of the control plane, `token` opens it."""
+    def __init__(self, base_url: str, token: str, owner: str | None = None) -> None:
+        """`base_url` is ``http://host:port`` of the control plane, `token` opens it.
+
+        Rules and the lease are those of `owner`, where others use the PSP, too; else all of them.
+        """
         self._base_url = f"{base_url}/_control"
+        self._owner = {} if owner is None else {"owner": owner}
         self._headers = {"Authorization": f"Bearer {token}"}
 
     @contextmanager
@@ -31,18 +35,17 @@ class PspControl:
             EnvironmentBroke: when the PSP refuses the rule, or when at the end it turns out not to
                 have been in force any more.
         """
-        name = str(self._call("POST", "rules", json=dict(rule))["id"])
+        name = str(self._call("POST", "rules", json={**rule, **self._owner})["id"])
         try:
             yield name
         finally:
             self._call("DELETE", f"rules/{name}")
-            left = self._rules()
-            if name in left:
+            if name in self._rules():
                 raise EnvironmentBroke(f"the PSP still has the fault rule {name} after healing")
 
     def heal(self) -> None:
-        """Take every rule away, and read back that none is left."""
-        self._call("DELETE", "rules")
+        """Take every rule (of the owner) away, and read back that none is left."""
+        self._call("DELETE", "rules", params=self._owner)
         left = self._rules()
         if left:
             raise EnvironmentBroke(f"the PSP still has fault rules: {', '.join(left)}")
@@ -67,15 +70,23 @@ class PspControl:
         self._call("POST", "webhook_endpoints", json=wanted)
 
     def renew_lease(self, ttl_ms: int) -> None:
-        """Have every rule removed, unless renewed within `ttl_ms`."""
-        self._call("POST", "lease", json={"ttl_ms": ttl_ms})
+        """Have the rules (of the owner) removed, unless renewed within `ttl_ms`."""
+        self._call("POST", "lease", json={"ttl_ms": ttl_ms, **self._owner})
 
     def end_lease(self) -> None:
-        """Have rules stay until they are taken away."""
-        self._call("DELETE", "lease")
+        """Take away the rules (of the owner) and then the lease.
+
+        Where a rule cannot be taken away the lease stays, and runs out.
+        """
+        self.heal()
+        self._call("DELETE", "lease", params=self._owner)
 
     def _rules(self) -> list[str]:
-        return [str(rule["id"]) for rule in self._call("GET", "rules")["rules"]]
+        return [
+            str(rule["id"])
+            for rule in self._call("GET", "rules")["rules"]
+            if rule.items() >= self._owner.items()
+        ]
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         with self._request(method, path, **options) as answer:

@@ -13,7 +13,7 @@ from payresil.core.protocols import EnvironmentBroke
 class BorrowedPsp:
     """`core.protocols.Psp`; rules of others stay.
 
-    Each rule is taken away when its fault heals; those of a harness that died go with the lease.
+    Each rule is taken away when its fault heals; those of a harness that died go with its lease.
     """
 
     def __init__(self, control: PspControl, prefix: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
+from asyncpg import connect_utils
 
 from payresil.core.attachment import Attached
 from payresil.core.problems import InvalidScenario
@@ -108,7 +110,7 @@ def test_its_topology_is_what_it_names(tmp_path: Path) -> None:
         ("SHOP_TOKEN", "sk_live-4f", "11:22: read something that is no name, expected the name o"),
         (", control_token: PSP_TOKEN", "", "11:10: read no control_token, expected control_token"),
         (", database_url: SHOP_BOOKS", "", "11:10: read no database_url, expected database_url"),
-        ("SHOP_BOOKS", "SHOP_TOKEN", "11:74: read something that is no address, expected"),
+        ("SHOP_BOOKS", "SHOP_TOKEN", "11:74: read something that is no address of one h"),
     ],
 )
 def test_each_mistake_is_located_and_no_secret_shown(
@@ -119,6 +121,50 @@ def test_each_mistake_is_located_and_no_secret_shown(
     assert len(found) == 1, found
     assert found[0].startswith(problem), found
     assert not any(word in found[0] for word in SHOWN_NOWHERE)
+
+
+#: What asyncpg would connect to is not, or not only, the host that a URL is usually read to have.
+SEVERAL_HOSTS = (
+    "postgresql://u@127.0.0.1:5432,prod:5432/x",
+    "postgresql://u@prod,127.0.0.1/x",
+    "postgresql://u@[prod]:5432@127.0.0.1/x",
+    "postgresql://u@prod@127.0.0.1/x",
+    "postgresql://u@127.0.0.1%2Cprod/x",
+    "postgresql://u@127.0.0.1/x?host=prod",
+    "postgresql://u@127.0.0.1/x?service=prod",
+    "postgresql:///x?host=prod",
+    "postgresql://u@/x?host=127.0.0.1,prod",
+    "postgresql:///x?service=prod",
+    "postgresql:///x",
+    "postgresql://u@127.0.0.1:p/x",
+)
+
+
+@pytest.mark.parametrize("url", SEVERAL_HOSTS)
+def test_a_database_is_at_one_host_and_at_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("SHOP_BOOKS", url)
+    (found,) = refused(tmp_path, AT)
+    assert found.startswith("11:74: read something that is no address of one host, expected")
+    assert "prod" not in found
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "DB.test"])
+def test_the_host_that_was_checked_is_all_that_is_contacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    (tmp_path / "services").write_text("[prod]\nhost=prod\n")
+    monkeypatch.setenv("PGHOST", "prod")
+    monkeypatch.setenv("PGSERVICE", "prod")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("SHOP_BOOKS", f"postgresql://u:a%40b@{host}:5433/x?sslmode=disable")
+    url = load(tmp_path).secrets["database_url"]
+    parse = connect_utils._parse_connect_arguments
+    nothing = dict.fromkeys(set(signature(parse).parameters) - {"dsn"})
+    settings = {"statement_cache_size": 0, "max_cached_statement_lifetime": 0}
+    addresses, *_ = parse(**{**nothing, **settings, "max_cacheable_statement_size": 0, "dsn": url})
+    assert addresses == [(host.strip("[]"), 5433)]
 
 
 def test_a_service_whose_books_are_in_its_files_cannot_be_joined(tmp_path: Path) -> None:

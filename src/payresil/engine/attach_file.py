@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from payresil.core.attachment import Attached, Attachment
 from payresil.core.document import MapNode, read_document
@@ -22,6 +22,10 @@ from payresil.engine.places import Places
 SECRETS = ("api_token", "admin_token", "control_token", "database_url")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+#: So plain that every client reads the same host from it.
+_ONE_HOST = re.compile(r"([^@]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?\Z")
+#: In the query of a database's address.
+_NAMING_HOSTS = {"host", "hostaddr", "service"}
 
 
 def load_attachment(path: Path, system: System) -> Attached:
@@ -141,16 +145,29 @@ def _reads_database(system: System) -> bool:
 
 def _database(url: str, allow: tuple[str, ...], where: Place) -> Iterator[Problem]:
     """The address of a database, which may hold a password: it is never shown."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.scheme in ("postgresql", "postgres") else None
-    except ValueError:
-        host = None
-    if not host:
+    host = _database_host(url)
+    if host is None:
         words = "the address of a PostgreSQL: postgresql://user@host:port/name"
-        yield Problem(where, "something that is no address", words)
+        yield Problem(where, "something that is no address of one host", words)
     else:
         yield from _allowed(host, allow, where)
+
+
+def _database_host(url: str) -> str | None:
+    """The only host that a client of PostgreSQL connects to; None where there could be another.
+
+    Clients take lists of hosts, and where none stands before the path they take it from the query,
+    a service file or the environment.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    one_host = parts.scheme in ("postgresql", "postgres") and _ONE_HOST.match(parts.netloc)
+    if not one_host or parse_qs(parts.query).keys() & _NAMING_HOSTS:
+        return None
+    return parts.hostname
 
 
 def _links(attachment: Attachment, at: Places) -> Iterator[Problem]:

@@ -113,9 +113,47 @@ def test_everything_that_is_made_says_whose_it_is(made: dict[str, Any]) -> None:
 
 
 def test_what_is_of_others_is_not_labelled(made: dict[str, Any]) -> None:
-    assert made["networks"]["wide"] == {"external": True, "name": "wide"}
     assert made["networks"]["payresil-inner"] == {"external": True, "name": "net-a"}
     assert made["networks"]["payresil-harness"] == {"external": True, "name": "net-harness"}
+
+
+@pytest.mark.parametrize(
+    "theirs", [{"external": True, "name": "wide"}, {"external": {"name": "wide"}}]
+)
+@pytest.mark.parametrize("name", ["wide", "default"])
+def test_a_network_of_others_is_replaced_by_one_of_the_run(name: str, theirs: Any) -> None:
+    given = config()
+    given["networks"][name] = theirs
+    assert adapted(given, NODES, JOINED)["networks"][name] == {"labels": LABELS.of()}
+
+
+def test_networks_have_no_addresses_that_another_start_would_have_too() -> None:
+    given = config()
+    given["networks"]["back"] = {
+        "driver": "macvlan",
+        "driver_opts": {
+            "com.docker.network.bridge.name": "till0",
+            "com.docker.network.driver.mtu": "1400",
+        },
+        "enable_ipv6": True,
+        "internal": True,
+        "ipam": {"config": [{"subnet": "172.30.0.0/24"}]},
+    }
+    given["services"]["shop"]["networks"] = {
+        "back": {"ipv4_address": "172.30.0.5", "ipv6_address": "fd00::5", "aliases": ["till"]},
+    }
+    given["services"]["mailer"]["networks"] = {"back": {"ipv4_address": "172.30.0.6"}}
+    given["services"]["mailer"]["mac_address"] = "02:42:ac:11:65:43"
+    made = adapted(given, NODES, JOINED)
+    assert made["networks"]["back"] == {
+        "internal": True,
+        "driver_opts": {"com.docker.network.driver.mtu": "1400"},
+        "labels": LABELS.of(),
+    }
+    for name in ("shop", "shop-payresil-2"):
+        assert made["services"][name]["networks"]["back"] == {"aliases": ["till", "shop"]}
+    assert made["services"]["mailer"]["networks"] == {"back": {}, "payresil-inner": {}}
+    assert "mac_address" not in made["services"]["mailer"]
 
 
 def test_nodes_are_started_again_by_faults_alone(services: dict[str, Any]) -> None:

@@ -23,7 +23,13 @@ _INNER, _HARNESS = "payresil-inner", "payresil-harness"
 _FIRST = 1000
 
 #: What is of one container alone, and what says how many there are.
-_OF_ONE = ("container_name", "ports", "profiles", "scale")
+_OF_ONE = ("container_name", "mac_address", "ports", "profiles", "scale")
+
+#: Where a container is in a network, which another container may be by then.
+_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
+
+#: What of a network stays: it can be said of any number of networks.
+_OF_NETWORKS, _MTU = ("internal", "attachable"), "com.docker.network.driver.mtu"
 
 #: Under which a service has no networks of its own.
 _SHARES = "network_mode"
@@ -68,7 +74,7 @@ def adapted(config: Mapping[str, Any], driven: Sequence[Driven], joined: Joined)
     kept = {key: value for key, value in config.items() if key not in ("name", "services")}
     made = {"labels": joined.labels.of()}
     networks = {
-        name: one if _is_external(one) else {**_unnamed(one), **made}
+        name: {**_network(one or {}), **made}
         for name, one in {"default": {}, **(config.get("networks") or {})}.items()
     }
     networks[_INNER] = {"external": True, "name": joined.inner}
@@ -109,6 +115,13 @@ def _volumes(config: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any] | None
 
 def _is_external(described: Mapping[str, Any] | None) -> bool:
     return bool((described or {}).get("external"))
+
+
+def _network(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A new one of the run, also for one that is of others: no subnet and no bridge is theirs."""
+    made = {key: described[key] for key in _OF_NETWORKS if key in described}
+    mtu = (described.get("driver_opts") or {}).get(_MTU)
+    return made if mtu is None else {**made, "driver_opts": {_MTU: mtu}}
 
 
 def _unnamed(described: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -157,7 +170,14 @@ def _node(
 
 def _networks(described: Mapping[str, Any]) -> dict[str, Any]:
     found = described.get("networks") or {"default": None}
-    return dict(found) if isinstance(found, dict) else dict.fromkeys(found)
+    joined = found if isinstance(found, dict) else dict.fromkeys(found)
+    return {name: _unaddressed(one) for name, one in joined.items()}
+
+
+def _unaddressed(joined: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if joined is None:
+        return None
+    return {key: value for key, value in joined.items() if key not in _ADDRESSES}
 
 
 def _labels(described: Mapping[str, Any]) -> dict[str, str]:

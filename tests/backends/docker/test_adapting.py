@@ -117,6 +117,24 @@ def test_what_is_of_others_is_not_labelled(made: dict[str, Any]) -> None:
     assert made["networks"]["payresil-harness"] == {"external": True, "name": "net-harness"}
 
 
+def test_no_image_is_built_under_a_tag_of_the_file() -> None:
+    given = config()
+    given["services"]["shop"] |= {
+        "build": {"context": "/till", "tags": ["till:latest"], "cache_to": ["type=local,dest=/c"]},
+        "image": "till:dev",
+        "pull_policy": "always",
+    }
+    given["services"]["mailer"] = {"image": "till:dev", "command": ["mailer"]}
+    services = adapted(given, NODES, JOINED)["services"]
+    for name in ("shop", "shop-payresil-2", "mailer"):
+        assert services[name]["build"] == {"context": "/till"}
+        assert "pull_policy" not in services[name]
+    assert services["shop"]["image"] == services["shop-payresil-2"]["image"]
+    assert services["shop"]["image"] == "payresil-till-shop:built"
+    assert services["mailer"]["image"] == "payresil-till-mailer:built"
+    assert services["postgres"]["image"] == "postgres:18"
+
+
 @pytest.mark.parametrize(
     "theirs", [{"external": True, "name": "wide"}, {"external": {"name": "wide"}}]
 )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from payresil.backends.containers.image_names import slug
 from payresil.backends.containers.labels import Labels
 from payresil.backends.containers.networks import TOXIPROXY, alias
 from payresil.core.protocols import EnvironmentBroke
@@ -30,6 +31,9 @@ _ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 #: What of a network stays: it can be said of any number of networks.
 _OF_NETWORKS, _MTU = ("internal", "attachable"), "com.docker.network.driver.mtu"
+
+#: Where a build would put what it made, beside under the name of the image.
+_PUTS_OUT = ("tags", "cache_to")
 
 #: Under which a service has no networks of its own.
 _SHARES = "network_mode"
@@ -64,7 +68,11 @@ def adapted(config: Mapping[str, Any], driven: Sequence[Driven], joined: Joined)
         EnvironmentBroke: when it lacks a service, or cannot be started apart from others.
     """
     _refuse(config, driven)
-    services = {name: _service(name, one, joined) for name, one in config["services"].items()}
+    builds = _builds(config["services"])
+    services = {
+        name: _service(name, one, joined, _build(one, builds))
+        for name, one in config["services"].items()
+    }
     for name, nodes in _by_service(driven).items():
         original = services.pop(name)
         for n, one in enumerate(nodes, start=1):
@@ -135,13 +143,32 @@ def _by_service(driven: Sequence[Driven]) -> dict[str, list[Driven]]:
     return found
 
 
-def _service(name: str, described: Mapping[str, Any], joined: Joined) -> dict[str, Any]:
+def _builds(services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How images are built that services name, by their names."""
+    return {
+        one["image"]: one["build"]
+        for one in services.values()
+        if one.get("build") is not None and one.get("image")
+    }
+
+
+def _build(described: Mapping[str, Any], builds: Mapping[str, Any]) -> Any:
+    """How the image of a service is built, maybe by another; None where it is there or pulled."""
+    build = described.get("build") or builds.get(str(described.get("image")))
+    if not isinstance(build, dict):
+        return build
+    return {key: copy.deepcopy(value) for key, value in build.items() if key not in _PUTS_OUT}
+
+
+def _service(name: str, described: Mapping[str, Any], joined: Joined, build: Any) -> dict[str, Any]:
     """A service that is no node, or what its nodes have in common."""
     made = {key: copy.deepcopy(value) for key, value in described.items() if key not in _OF_ONE}
     made.get("deploy", {}).pop("replicas", None)
     made["labels"] = {**_labels(described), **joined.labels.of()}
-    if "build" in made and "image" not in made:
-        made["image"] = f"{joined.images}-{name}:built"  # one name in all runs, so that it is kept
+    if build is not None:
+        # Never the file's own tag, which is the team's; one in all runs, so that it is kept.
+        made |= {"build": build, "image": f"{joined.images}-{slug(name)}:built"}
+        made.pop("pull_policy", None)
     if _SHARES not in made:
         made["networks"] = {**_networks(described), _INNER: {}}
     return made

@@ -17,6 +17,7 @@ from payresil.backends.containers.compose import Compose, find_compose
 from payresil.backends.containers.dock import Dock
 from payresil.backends.containers.engine import asked
 from payresil.backends.containers.health import containers_of, service_of
+from payresil.backends.containers.image_names import images_of
 from payresil.backends.containers.labels import ENVIRONMENT, NODE
 from payresil.backends.containers.recipe import Recipe
 from payresil.backends.containers.watching import Watch
@@ -83,7 +84,7 @@ class Project:
                 inner=str(networks.of(nodes[0].node).name),
                 address=self._dock.settings.address,
                 ports={name: number for name, (_, number) in self._driven.items()},
-                images=f"payresil-{file.parent.name.lower()}",
+                images=images_of(file),
             ),
         )
         self._tell_up(compose, self._written(ours), log)

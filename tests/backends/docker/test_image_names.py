@@ -22,6 +22,7 @@ COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
         ("démo", "payresil-demo-"),
         ("店", "payresil-project-"),
         ("a__b.", "payresil-a-b-"),
+        ("x" * 250, f"payresil-{'x' * 40}-"),
     ],
 )
 def test_a_folder_may_be_called_anything(tmp_path: Path, folder: str, begins: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from payresil.backends.containers.watching import Watch
 from payresil.backends.embedded.node_process import last_lines
 from payresil.core.protocols import Assembly, EnvironmentBroke, Launcher, Process
 
-__all__ = ["Driven", "Project"]
+__all__ = ["Driven", "Project", "variables"]
 
 #: Seconds that Compose may take to build, pull and start it, and to wait for what depends on what.
 UP_S = 600.0
@@ -74,7 +74,8 @@ class Project:
         file = Path(str(self._assembly.system.service.compose))
         networks, nodes = self._dock.networks, [one for one, _ in self._driven.values()]
         log = self._dock.logs / "compose.log"
-        compose = Compose(find_compose(), file, self._dock.labels.name("compose"), self._told())
+        told = variables(os.environ, nodes, self._dock.settings.platform)
+        compose = Compose(find_compose(), file, self._dock.labels.name("compose"), told)
         ours = adapted(
             compose.config(),
             nodes,
@@ -89,11 +90,6 @@ class Project:
         )
         self._tell_up(compose, self._written(ours), log)
         self._follow_others(compose.project)
-
-    def _told(self) -> dict[str, str]:
-        """What variables of the compose file stand for: also what the first instance is told."""
-        first = next((one.environment for one, _ in self._driven.values() if one.environment), {})
-        return {**os.environ, **first}
 
     def _written(self, content: Mapping[str, Any]) -> Path:
         """The file that Compose is given: it has secrets of the run, and goes with its scratch."""
@@ -150,6 +146,18 @@ class Project:
         if len(found) != 1:
             raise EnvironmentBroke(f"Compose made {len(found)} containers of {node}, and not one")
         return found[0]
+
+
+def variables(
+    environment: Mapping[str, str], driven: Iterable[Driven], platform: str | None
+) -> dict[str, str]:
+    """What variables of the compose file stand for: also what the first instance is told.
+
+    `platform` is what images are pulled, built and run for, such as linux/arm64.
+    """
+    first = next((one.environment for one in driven if one.environment), {})
+    chosen = {} if platform is None else {"DOCKER_DEFAULT_PLATFORM": platform}
+    return {**environment, **first, **chosen}
 
 
 def _stop_signal(container: Container) -> signal.Signals:

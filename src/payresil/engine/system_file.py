@@ -18,6 +18,7 @@ from payresil.core.schema import fields_of, read_fields
 from payresil.core.system import System
 from payresil.core.topology import Link, Topology
 from payresil.core.topology import Node as TopologyNode
+from payresil.engine.compose_file import ComposeFileError, not_apart
 from payresil.engine.places import Places
 from payresil.engine.system_rules import check_system
 
@@ -76,10 +77,12 @@ def check_start(name: str, system: System, backend: str) -> None:
     """Whether a backend can start the system in the way its file says.
 
     Raises:
-        InvalidScenario: with the place in the file where it cannot.
+        InvalidScenario: with the place in the file where it cannot, or in its compose file.
     """
     form = system.service.form
     if form not in _CANNOT_START.get(backend, ()):
+        if form == "compose" and backend != "attach":
+            _check_project(name, system)
         return
     problems: list[Problem] = []
     path = system_path(name)
@@ -89,6 +92,15 @@ def check_start(name: str, system: System, backend: str) -> None:
         where = Places(document).key("service", form)
         problems.append(Problem(where, f"{form}, which the backend {backend} cannot start", words))
     raise InvalidScenario(problems)
+
+
+def _check_project(name: str, system: System) -> None:
+    try:
+        problems = list(not_apart(system.service))
+    except ComposeFileError as error:  # it was one when the system file was read
+        problems = [Problem(Place(name), str(error), "a compose file")]
+    if problems:
+        raise InvalidScenario(problems)
 
 
 def _read(document: MapNode, problems: list[Problem]) -> System | None:

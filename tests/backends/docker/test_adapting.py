@@ -202,15 +202,19 @@ def test_the_file_that_was_read_is_left_as_it_is() -> None:
         (lambda c: c["services"].pop("postgres"), "has no service postgres, which is to be a/db"),
         (
             lambda c: c["services"]["shop"].update(network_mode="host"),
-            "the service shop has a network_mode",
+            "services.shop.network_mode: read the network_mode 'host' of a node",
         ),
         (
             lambda c: c["services"].update(toxiproxy={"image": "x"}),
-            "the compose file has a service toxiproxy",
+            "services.toxiproxy: read the service toxiproxy, expected another name",
         ),
         (
             lambda c: c["volumes"].update(ledger={"external": True, "name": "prod"}),
-            r"uses volumes that are not its own \(ledger\)",
+            "volumes.ledger.external: read a volume that is external",
+        ),
+        (
+            lambda c: c["services"]["mailer"].update(volumes=["/srv/mail:/var/mail:rw"]),
+            "services.mailer.volumes.0: read the writable bind of '/srv/mail'",
         ),
     ],
 )

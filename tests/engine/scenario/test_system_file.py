@@ -427,6 +427,91 @@ def test_a_file_that_includes_others_is_left_to_compose(tmp_path: Path) -> None:
     assert notice.endswith("to the PSP")
 
 
+THEIRS = """services:
+  shop: {image: x, network_mode: host}
+  ledger:
+    image: y
+    volumes:
+      - ledger:/var/lib/ledger
+      - ${DATA:-./data}:/var/lib/postgresql
+    volumes_from: ["container:old"]
+  mailer:
+    <<: &common
+      external_links: [smtp]
+    volumes: [{type: bind, source: /srv/mail, target: /mail}]
+  idle: {profiles: [never], volumes: [".:/x"]}
+  gone: !reset null
+  odd: 3
+  empty:
+volumes:
+  ledger: {driver_opts: {type: nfs, device: ":/ledger"}}
+"""
+
+
+def refused_project(folder: Path, compose: str, start: str = COMPOSE) -> list[str]:
+    (folder / "compose.yaml").write_text(compose)
+    path = folder / "mine.yaml"
+    path.write_text(of_project(start), encoding="utf-8")
+    system = load_system(path)
+    check_start(str(path), system, "attach")  # which starts nothing of it
+    with pytest.raises(InvalidScenario) as refusal:
+        check_start(str(path), system, "docker")
+    return [str(problem).replace(f"{folder}/", "") for problem in refusal.value.problems]
+
+
+def test_what_of_a_project_is_not_its_own_is_located_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    found = refused_project(tmp_path, THEIRS)
+    assert [problem.split(", expected")[0] for problem in found] == [
+        "compose.yaml:2:34: read the network_mode 'host' of a node",
+        "compose.yaml:7:9: read the writable bind of './data'",
+        "compose.yaml:8:20: read 'container:old'",
+        "compose.yaml:11:23: read external_links",
+        "compose.yaml:12:15: read the writable bind of '/srv/mail'",
+        "compose.yaml:15:8: read '3'",
+        "compose.yaml:16:9: read nothing",
+        "compose.yaml:18:45: read the device ':/ledger'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "environment", "dotenv"),
+    [
+        ("${DATA}", "", "export DATA='./data'\n"),
+        ("$DATA", "\n  environment: {DATA: ./data}", "DATA=ledger\n"),
+        ("${OTHER:-${DATA:-./data}}", "", ""),
+        ("${OTHER:+/never}${DATA-./}data", "", "OTHER=\n"),
+    ],
+)
+def test_variables_of_a_compose_file_are_filled_in(
+    tmp_path: Path, source: str, environment: str, dotenv: str
+) -> None:
+    (tmp_path / ".env").write_text(dotenv)
+    compose = f'services: {{shop: {{image: x, volumes: ["{source}:/data"]}}}}'
+    (problem,) = refused_project(tmp_path, compose, COMPOSE + environment)
+    assert problem.startswith("compose.yaml:1:39: read the writable bind of './data'")
+
+
+def test_a_compose_file_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    (problem,) = refused_project(tmp_path, "services: {shop: &a {image: x, x-a: *a}}")
+    assert "a file with a part that contains itself" in problem
+
+
+def test_what_a_project_has_of_this_machine_is_said(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {shop: {image: x, volumes: ['./roles.sh:/roles.sh:ro']}}\n"
+        "networks: {web: {external: true}, back: {}}\n"
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text(of_project(COMPOSE), encoding="utf-8")
+    system = load_system(path)
+    check_start(str(path), system, "docker")
+    mounts, networks, _ = project_notices(system, default_topology(system))
+    assert mounts.endswith("of this machine, to be read only: ./roles.sh (shop)")
+    assert networks.startswith("in place of the external networks web the compose project is")
+
+
 def test_what_a_run_cannot_do_is_said(mine: System, tmp_path: Path) -> None:
     assert missing_steps(mine) == ()
     path = tmp_path / "own.yaml"

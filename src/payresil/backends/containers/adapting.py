@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from payresil.backends.containers.apartness import clashes
 from payresil.backends.containers.image_names import slug
 from payresil.backends.containers.labels import Labels
-from payresil.backends.containers.networks import TOXIPROXY, alias
+from payresil.backends.containers.networks import alias
 from payresil.core.protocols import EnvironmentBroke
 from payresil.core.topology import Node
 
@@ -99,30 +101,15 @@ def _refuse(config: Mapping[str, Any], driven: Sequence[Driven]) -> None:
                 f"the compose file has no service {one.service}, which is to be {one.node}; there "
                 f"are {', '.join(services)}"
             )
-        if _SHARES in services[one.service]:
-            raise EnvironmentBroke(
-                f"the service {one.service} has a {_SHARES}, so it cannot join the network of its "
-                "links: leave that out for tests"
-            )
-    if TOXIPROXY in services:
-        raise EnvironmentBroke(
-            f"the compose file has a service {TOXIPROXY}, under which name nodes find the proxies "
-            "of their links: call it something else"
-        )
-    outside = [name for name, one in _volumes(config).items() if _is_external(one)]
-    if outside:
-        raise EnvironmentBroke(
-            f"the compose file uses volumes that are not its own ({', '.join(outside)}): a run "
-            "would write into what others keep; give tests a file without `external`"
-        )
+    # Paths are absolute by now.
+    found = list(clashes(config, {one.service for one in driven}, Path("/")))
+    if found:
+        words = "\n".join(f"  {each}" for each in found)
+        raise EnvironmentBroke(f"the compose file cannot be started apart from others:\n{words}")
 
 
 def _volumes(config: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any] | None]:
     return config.get("volumes") or {}
-
-
-def _is_external(described: Mapping[str, Any] | None) -> bool:
-    return bool((described or {}).get("external"))
 
 
 def _network(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,10 @@ from docker.models.containers import Container
 from docker.models.networks import Network as DockerNetwork
 from testcontainers.core.network import Network
 
+from payresil.backends.containers.apartness import TOXIPROXY as TOXIPROXY
 from payresil.backends.containers.engine import asked
 from payresil.backends.containers.labels import Labels
 from payresil.core.topology import Node
-
-#: Under this name every node finds Toxiproxy.
-TOXIPROXY = "toxiproxy"
 
 _NO_CONTACT = {"com.docker.network.bridge.enable_icc": "false"}
 

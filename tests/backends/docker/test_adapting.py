@@ -158,7 +158,11 @@ def test_networks_have_no_addresses_that_another_start_would_have_too() -> None:
         "ipam": {"config": [{"subnet": "172.30.0.0/24"}]},
     }
     given["services"]["shop"]["networks"] = {
-        "back": {"ipv4_address": "172.30.0.5", "ipv6_address": "fd00::5", "aliases": ["till"]},
+        "back": {
+            "ipv4_address": "172.30.0.5",
+            "ipv6_address": "fd00::5",
+            "aliases": ["till", "shop"],
+        },
     }
     given["services"]["mailer"]["networks"] = {"back": {"ipv4_address": "172.30.0.6"}}
     given["services"]["mailer"]["mac_address"] = "02:42:ac:11:65:43"

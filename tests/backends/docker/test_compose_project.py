@@ -180,6 +180,61 @@ def test_another_backend_that_cannot_start_it_says_which_can(tmp_path: Path) -> 
     assert "--backend docker" in ended.said
 
 
+@pytest.mark.parametrize("command", ["explain", "run"])
+def test_what_is_not_the_runs_own_is_refused_before_anything_is_started(
+    tmp_path: Path, command: str
+) -> None:
+    content = yaml.safe_load((TILL / "compose.yaml").read_text())
+    content["services"]["ledger"]["volumes"] = ["./data:/var/lib/postgresql"]
+    content["services"]["mailer"] = 3
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump(content))
+    file = scenario(tmp_path, compose="compose.yaml")
+    ended = call(tmp_path, command, str(file), "--backend", "docker", DOCKER_HOST="tcp://none:1")
+    assert ended.status == 2, ended.said
+    assert "compose.yaml:" in ended.said
+    assert "read the writable bind of './data', expected nothing of this machine" in ended.said
+    assert "read '3', expected a mapping that describes the service" in ended.said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_project_is_started_beside_the_one_that_the_team_works_with(
+    tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    """Their network has the subnet and the address, their image the tag, that the file names."""
+    theirs = f"till-theirs-{os.getpid()}"
+    content = yaml.safe_load((TILL / "compose.yaml").read_text())
+    subnet = "10.213.77.0/24"
+    content["networks"]["back"]["ipam"] = {"config": [{"subnet": subnet}]}
+    content["networks"]["wide"] = {"external": True, "name": theirs}
+    services = content["services"]
+    services["ledger"]["networks"] = {
+        "default": None,
+        "back": {"ipv4_address": "10.213.77.5"},
+        "wide": {"aliases": ["ledger"]},
+    }
+    services["ledger"]["volumes"][1] = f"{TILL}/roles.sh:/docker-entrypoint-initdb.d/roles.sh:ro"
+    services["mailer"]["build"]["context"] = str(TILL)
+    services["mailer"]["image"] = f"{theirs}:dev"
+    folder = tmp_path / "My Till"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(yaml.safe_dump(content))
+    pool = docker.types.IPAMPool(subnet=subnet)
+    network = engine.networks.create(theirs, ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+    image = engine.images.get(OWN)
+    image.tag(theirs, "dev")
+    try:
+        file = system(tmp_path, compose=str(folder / "compose.yaml"))
+        found = call(tmp_path, "doctor", str(file), "--backend", "docker")
+        assert found.status == 0, found.said
+        assert engine.images.get(f"{theirs}:dev").id == image.id
+    finally:
+        network.remove()
+        engine.images.remove(f"{theirs}:dev", noprune=True)
+        built = engine.images.list("payresil-my-till-*")
+        for tag in (tag for one in built for tag in one.tags if tag.startswith("payresil-my-till")):
+            engine.images.remove(tag, noprune=True)
+
+
 def test_nodes_of_the_project_were_killed_paused_and_came_back(ended: Ended) -> None:
     told = [(one["name"], one["what"]) for one in ended.events() if one["kind"] == "node"]
     assert [what for name, what in told if name == "a/service.1"][:3] == [

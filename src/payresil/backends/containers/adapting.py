@@ -165,7 +165,7 @@ def _node(
     common: Mapping[str, Any], service: str, driven: Driven, joined: Joined
 ) -> dict[str, Any]:
     networks = {
-        name: {**(one or {}), "aliases": [*(one or {}).get("aliases", ()), service]}
+        name: {**(one or {}), "aliases": _once(*(one or {}).get("aliases", ()), service)}
         for name, one in common["networks"].items()
     }
     networks[_INNER] = {"aliases": [alias(str(driven.node))]}
@@ -180,6 +180,11 @@ def _node(
         "ports": [f"{joined.address}:{number}:{driven.port}"],
         "restart": "no",  # what ends it, and what starts it again, are faults
     }
+
+
+def _once(*names: str) -> list[str]:
+    """Each name once: Compose refuses others."""
+    return list(dict.fromkeys(names))
 
 
 def _networks(described: Mapping[str, Any]) -> dict[str, Any]:

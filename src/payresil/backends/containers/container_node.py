@@ -161,12 +161,15 @@ class ContainerNode:
 
     def pause(self) -> None:
         """Stop all of it in its tracks."""
+        self._freeze()
+        self._paused = True
+        self._dock.report("node", self.name, "paused")
+
+    def _freeze(self) -> None:
         deadline_s = time.monotonic() + _FREEZE_S
         with asked(f"{self.name} cannot be paused"):
             while not self._is_frozen(deadline_s):
                 pass
-        self._paused = True
-        self._dock.report("node", self.name, "paused")
 
     def _is_frozen(self, deadline_s: float) -> bool:
         """Try to stop all of it. Where a program is just being started in it, runc may give up."""
@@ -196,8 +199,7 @@ class ContainerNode:
         if self._paused or not self.running:
             yield container
             return
-        with asked(f"{self.name} cannot be paused"):
-            container.pause()
+        self._freeze()
         try:
             yield container
         finally:

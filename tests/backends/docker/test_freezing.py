@@ -16,6 +16,7 @@ from payresil.backends.containers import container_node
 from payresil.backends.containers.container_node import ContainerNode
 from payresil.backends.containers.dock import Dock
 from payresil.backends.containers.recipe import Recipe
+from payresil.backends.containers.watching import Watch
 from payresil.core.protocols import EnvironmentBroke
 
 GIVES_UP = "runc pause: unable to freeze"
@@ -51,7 +52,7 @@ Made = Callable[[Engine], ContainerNode]
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    monkeypatch.setattr(container_node.Watch, "over", lambda *_: Running())
+    monkeypatch.setattr(Watch, "over", lambda *_: Running())
     with ThreadPoolExecutor(1) as pool:
         dock = SimpleNamespace(logs=tmp_path, pool=pool, report=lambda *_, **__: None)
 

@@ -6,7 +6,8 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -14,6 +15,7 @@ import docker.errors
 from docker.models.containers import Container
 
 from payresil.backends.containers.engine import asked
+from payresil.backends.containers.mounts import can_reach, mounted_file
 from payresil.backends.containers.networks import alias
 from payresil.core.protocols import EnvironmentBroke
 
@@ -27,16 +29,52 @@ class Freezable(Protocol):
 
     name: str
 
+    @property
+    def container(self) -> Container:
+        """It, moving or not."""
+        ...
+
     def frozen(self) -> AbstractContextManager[Container]:
         """It, with nothing moving in it while the context lasts."""
         ...
 
 
-def sqlite_copy(part: Freezable, path: str, work: Path) -> Path:
+def sqlite_copies(
+    instances: Iterable[Freezable], everybody: Sequence[Freezable], path: str, work: Path
+) -> list[Path]:
+    """Copies of the databases at `path` in some containers; one where they share it by a mount.
+
+    `everybody` is who may write them as well.
+
+    Raises:
+        EnvironmentBroke: as `sqlite_copy`.
+    """
+    seen = set()
+    copies = []
+    for part in instances:
+        file = mounted_file(part.container, path)
+        if file is not None and file in seen:
+            continue
+        seen.add(file)
+        writers = (
+            []
+            if file is None
+            else [
+                other
+                for other in everybody
+                if other is not part and can_reach(other.container, file)
+            ]
+        )
+        copies.append(sqlite_copy(part, path, work, writers))
+    return copies
+
+
+def sqlite_copy(part: Freezable, path: str, work: Path, writers: Iterable[Freezable] = ()) -> Path:
     """A copy below `work` of the database at `path` in a container; replaces an earlier one.
 
-    Nothing in the container moves meanwhile, so the copy is what a crash at this moment would
-    leave, of which SQLite makes a whole: what was committed is in it, and nothing else.
+    Nothing in the container or in those of other `writers` moves meanwhile, so the copy is what a
+    crash at this moment would leave, of which SQLite makes a whole: what was committed is in it,
+    and nothing else.
 
     Raises:
         EnvironmentBroke: when there is no such file, or it is no database.
@@ -45,7 +83,10 @@ def sqlite_copy(part: Freezable, path: str, work: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy = folder / Path(path).name
-    with part.frozen() as container:
+    with ExitStack() as still:
+        for writer in writers:
+            still.enter_context(writer.frozen())
+        container = still.enter_context(part.frozen())
         if not _fetched(container, path, copy):
             raise EnvironmentBroke(
                 f"books: there is no file {path} in {part.name}; is it where the service writes?"

@@ -27,7 +27,7 @@ from payresil.backends.containers.service import (
     service_port,
     service_recipe,
 )
-from payresil.backends.containers.sqlite_copy import sqlite_copy
+from payresil.backends.containers.sqlite_copy import sqlite_copies
 from payresil.backends.embedded.caddy import GO_ENVIRONMENT
 from payresil.backends.embedded.caddy_config import Site
 from payresil.backends.embedded.certificates import Certificates, make_certificates
@@ -248,10 +248,13 @@ class ContainerWorkshop:
         return part
 
     def files(self, template: str) -> list[Path]:
-        """The file of every instance, copied out of its container as it is at this moment."""
+        """The file of every instance, copied out of its container as it is at this moment.
+
+        There is one of those that share it, on a volume or folder that is mounted in each.
+        """
         path = template.replace("{data}", DATA)
         instances = [part for node, part in self.parts.items() if node.role == "service"]
-        return [sqlite_copy(part, path, self._assembly.work) for part in instances]
+        return sqlite_copies(instances, [*self.parts.values()], path, self._assembly.work)
 
     def member(self, node: Node) -> ContainerNode:
         """A node that is another service of the compose project."""

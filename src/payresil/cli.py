@@ -152,27 +152,36 @@ _compose_file = click.option(
 )
 
 
+_project = click.option(
+    "--project",
+    metavar="NAME",
+    help="The compose project; else PAYRESIL_PROJECT, else payresil.",
+)
+
+
 @main.command()
 @click.option("--observe", is_flag=True, help="Also Prometheus and Grafana.")
 @_compose_file
-def up(file: Path | None, observe: bool) -> None:
+@_project
+def up(file: Path | None, project: str | None, observe: bool) -> None:
     """Bring the reference topology up as a stack that stays, and say where it is.
 
     Needs a Docker engine and Docker Compose. Images are named as for --backend docker.
     """
     from payresil.engine.stack import up as bring_up
 
-    sys.exit(_told(bring_up, file=file, observe=observe))
+    sys.exit(_told(bring_up, file=file, project=project, observe=observe))
 
 
 @main.command()
 @click.option("--volumes", is_flag=True, help="Remove what it has stored, too.")
 @_compose_file
-def down(file: Path | None, volumes: bool) -> None:
+@_project
+def down(file: Path | None, project: str | None, volumes: bool) -> None:
     """Take down what `payresil up` has brought up."""
     from payresil.engine.stack import down as take_down
 
-    sys.exit(_told(take_down, file=file, volumes=volumes))
+    sys.exit(_told(take_down, file=file, project=project, volumes=volumes))
 
 
 @main.command()

@@ -43,7 +43,7 @@ class Payresil:
 def payresil(image: str) -> Iterator[Payresil]:
     called = Payresil(
         {
-            "COMPOSE_PROJECT_NAME": PROJECT,
+            "PAYRESIL_PROJECT": PROJECT,
             **{f"{name}_PORT": "0" for name in PORTS},
             **{f"PAYRESIL_{name}_IMAGE": image for name in PLAYED},
         }
@@ -134,12 +134,12 @@ def test_a_part_that_ends_is_named_with_what_it_said_last(
     )
     project = f"{PROJECT}-ends"
     try:
-        status, said = payresil("up", "--file", str(file), COMPOSE_PROJECT_NAME=project)
+        status, said = payresil("up", "--file", str(file), PAYRESIL_PROJECT=project)
         assert status == 4
         assert "shop ended with status 3" in said
         assert "  no ledger" in said
     finally:
-        status, said = payresil("down", "--file", str(file), COMPOSE_PROJECT_NAME=project)
+        status, said = payresil("down", "--file", str(file), PAYRESIL_PROJECT=project)
     assert status == 0, said
 
 
@@ -150,6 +150,87 @@ def test_down_removes_it_and_keeps_what_it_stored_until_told(payresil: Payresil,
     status, said = payresil("down", "--volumes")
     assert status == 0, said
     assert payresil("down", "--volumes") == (0, f"nothing of the stack {PROJECT} is there\n")
+
+
+@dataclass(frozen=True)
+class Team:
+    """What somebody else runs with Compose, under a project of theirs."""
+
+    project: str
+    file: Path
+    run: Callable[..., str]
+
+    def there(self) -> list[str]:
+        ours = ("--filter", f"label=com.docker.compose.project={self.project}")
+        lists = (
+            ("ps", "--all", "--format", "{{.Names}}"),
+            ("network", "ls", "--format", "{{.Name}}"),
+            ("volume", "ls", "--format", "{{.Name}}"),
+        )
+        return [self.run("docker", *one, *ours).strip() for one in lists]
+
+    def compose(self, *arguments: str) -> None:
+        self.run("docker-compose", "-p", self.project, "-f", str(self.file), *arguments)
+
+
+@pytest.fixture
+def team(run: Callable[..., str], image: str, tmp_path: Path) -> Iterator[Team]:
+    """Their volume is named as one of the stack's is."""
+    file = tmp_path / "shop.yaml"
+    file.write_text(
+        f"services: {{shop: {{image: '{image}', entrypoint: [sleep, '600'], init: true, "
+        "volumes: ['database:/data']}}\nvolumes: {database: {}}\n"
+    )
+    theirs = Team(f"{PROJECT}-team", file, run)
+    theirs.compose("up", "--detach")
+    yield theirs
+    theirs.compose("down", "--volumes")
+
+
+COMMANDS = (("up",), ("down",), ("down", "--volumes"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_what_a_team_runs_under_the_name_of_a_project_is_refused(
+    payresil: Payresil, team: Team, command: tuple[str, ...]
+) -> None:
+    before = team.there()
+    assert all(before)
+    status, said = payresil(*command, "--project", team.project)
+    assert status == 2, said
+    for name in before:
+        assert name in said
+    assert str(team.file) in said
+    assert team.there() == before
+
+
+def test_volumes_that_a_team_has_kept_are_refused(payresil: Payresil, team: Team) -> None:
+    team.compose("down")
+    before = team.there()
+    for command in ("up",), ("down", "--volumes"):
+        status, said = payresil(*command, PAYRESIL_PROJECT=team.project)
+        assert status == 2, said
+        assert f"the volume {team.project}_database" in said
+    assert team.there() == before
+
+
+def test_the_project_that_a_team_exports_is_not_looked_at(payresil: Payresil, team: Team) -> None:
+    before = team.there()
+    mine = f"{PROJECT}-none"
+    settings = {"COMPOSE_PROJECT_NAME": team.project, "PAYRESIL_PROJECT": mine}
+    status, said = payresil("down", "--volumes", **settings)
+    assert (status, said) == (0, f"nothing of the stack {mine} is there\n")
+    assert team.there() == before
+
+
+def test_a_stack_of_a_file_of_ones_own_keeps_its_volumes_and_comes_back(
+    payresil: Payresil, team: Team
+) -> None:
+    named = ("--file", str(team.file), "--project", team.project)
+    for command in ("down",), ("up",), ("down", "--volumes"):
+        status, said = payresil(*command, *named)
+        assert status == 0, said
+    assert not any(team.there())
 
 
 def test_the_package_in_the_image_brings_the_stack(run: Callable[..., str], image: str) -> None:

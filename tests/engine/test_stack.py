@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from payresil.backends.containers.belonging import STACK, Project
 from payresil.backends.containers.compose import find_compose
 from payresil.backends.containers.settings import OFFICIAL, OWN, OWN_IMAGE, WATCHING, read_settings
 from payresil.cli import main
@@ -56,6 +57,67 @@ def test_the_plugin_is_taken_before_the_program(
     assert find_compose() == ("docker-compose",)
     program(tmp_path, "docker", "exit 0")
     assert find_compose() == ("docker", "compose")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The project that an engine, which has nothing of it, is asked for."""
+    asked: list[str] = []
+
+    def nothing(_: object, project: str) -> Project:
+        asked.append(project)
+        return Project([], [], [])
+
+    monkeypatch.setattr("payresil.backends.containers.engine.connect", lambda: None)
+    monkeypatch.setattr("payresil.backends.containers.compose.find_compose", lambda: ("no",))
+    monkeypatch.setattr(stack, "_found", nothing)
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "a-teams-own")
+    monkeypatch.delenv("PAYRESIL_PROJECT", raising=False)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("options", "setting", "project"),
+    [
+        ([], None, "payresil"),
+        ([], "", "payresil"),
+        ([], "rehearsal", "rehearsal"),
+        (["--project", "mine"], "rehearsal", "mine"),
+    ],
+)
+def test_the_project_is_named_for_payresil_and_never_by_what_names_a_teams(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: list[str],
+    options: list[str],
+    setting: str | None,
+    project: str,
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("PAYRESIL_PROJECT", setting)
+    result = CliRunner().invoke(main, ["down", "--volumes", *options])
+    assert result.output == f"nothing of the stack {project} is there\n"
+    assert engine == [project]
+
+
+@pytest.mark.parametrize("name", ["Shop", "-x", "a b", "a/b"])
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_name_that_no_project_can_have_is_refused(
+    engine: list[str], command: str, name: str
+) -> None:
+    result = CliRunner().invoke(main, [command, f"--project={name}"])
+    assert result.exit_code == 2
+    assert f"{name!r} (--project) is no name of a compose project" in result.output
+    assert engine == []
+
+
+def test_all_that_the_file_describes_bears_the_mark_of_the_stack() -> None:
+    file = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    for kind in ("services", "networks", "volumes"):
+        for name, described in file[kind].items():
+            assert described["labels"] == {STACK: "reference"}, name
+    used = {volume.partition(":")[0] for service in file["services"].values()
+            for volume in service.get("volumes", [])}  # fmt: skip
+    assert {name for name in used if not name.startswith(".")} == set(file["volumes"])
 
 
 def test_a_checkout_brings_its_own_file() -> None:

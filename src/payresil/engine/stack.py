@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,18 @@ from payresil.engine.refusal import Refusal
 if TYPE_CHECKING:  # half a second, for these commands alone
     import docker
 
+    from payresil.backends.containers.belonging import Project
     from payresil.backends.containers.compose import Compose
     from payresil.backends.containers.published import Published
     from payresil.backends.containers.settings import Settings
 
 STACK_FILE = "docker-compose.yml"
 PROJECT = "payresil"
+
+#: The setting that names another project. COMPOSE_PROJECT_NAME is a team's own: it names what
+#: they run themselves.
+PROJECT_SETTING = "PAYRESIL_PROJECT"
+_PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 #: The profile of what watches the stack.
 _OBSERVE = "observe"
@@ -43,13 +50,14 @@ _PORTS = {
 }
 
 
-def up(*, file: Path | None = None, observe: bool = False) -> int:
+def up(*, file: Path | None = None, project: str | None = None, observe: bool = False) -> int:
     """Bring the stack up, wait until it is healthy, and say where it is; the exit status.
 
-    `file` is another compose file than the reference topology's; `observe` adds what watches it.
+    `file` is another compose file than the reference topology's; `project` another name than
+    `PAYRESIL_PROJECT` gives; `observe` adds what watches it.
 
     Raises:
-        Refusal: when there is no such file.
+        Refusal: when there is no such file, or the project has what is not of this stack.
         EnvironmentBroke: when there is no engine or no Compose, an image is missing, a port is
             taken, or a part does not come up.
     """
@@ -58,8 +66,9 @@ def up(*, file: Path | None = None, observe: bool = False) -> int:
     from payresil.backends.containers.images import make_present
 
     client, settings = connect(), _settings()
-    compose = _compose(file, settings, (_OBSERVE,) if observe else ())
+    compose = _compose(file, project, settings, (_OBSERVE,) if observe else ())
     config = compose.config()
+    _refuse_strangers(_found(client, compose.project), compose, config)
     make_present(client, _images(config, settings, compose.file), settings.platform)
     _refuse_taken(client, compose, config)
     _tell(compose, "up", "--detach", "--no-build")
@@ -67,34 +76,41 @@ def up(*, file: Path | None = None, observe: bool = False) -> int:
     say(f"the stack {compose.project} is up, from {compose.file}")
     for line in _addresses(client, compose.project):
         say(line)
-    say(f"take it down again with: payresil down{_same_file(file)}")
+    say(f"take it down again with: payresil down{_same(file, project)}")
     return Exit.PASS
 
 
-def down(*, file: Path | None = None, volumes: bool = False) -> int:
+def down(*, file: Path | None = None, project: str | None = None, volumes: bool = False) -> int:
     """Take the stack down; `volumes` removes what it has stored, too; the exit status.
 
+    `file` and `project` are as for `up`.
+
     Raises:
-        Refusal: when there is no such file.
+        Refusal: when there is no such file, or the project has what is not of this stack.
         EnvironmentBroke: when there is no engine or no Compose, or something is still there.
     """
     from payresil.backends.containers.engine import connect
 
     client = connect()
-    compose = _compose(file, _settings(), (_OBSERVE,))
-    there = _left(client, compose.project, volumes=volumes)
+    compose = _compose(file, project, _settings(), (_OBSERVE,))
+    found = _found(client, compose.project)
+    there = _parts(found, volumes=volumes)
     if not there:
         say(f"nothing of the stack {compose.project} is there")
         return Exit.PASS
-    _tell(compose, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
-    left = _left(client, compose.project, volumes=volumes)
+    config = compose.config()
+    _refuse_strangers(found, compose, config)
+    _remove_former(client, compose, config)
+    _tell(compose, "down", *(["--volumes"] if volumes else []))
+    rest = _found(client, compose.project)
+    left = _parts(rest, volumes=volumes)
     if left:
         raise EnvironmentBroke(
-            f"still there: {', '.join(left)}. If the stack came from a file of your own, name it "
-            "with --file"
+            f"still there, since {compose.file} does not name it: {', '.join(left)}. Remove it "
+            "with `docker rm`, `docker network rm` or `docker volume rm`"
         )
     say(f"the stack {compose.project} is down: {len(there)} parts removed")
-    kept = [] if volumes else _volumes(client, compose.project)
+    kept = [str(one.name) for one in rest.volumes]
     if kept:
         say(f"kept what it has stored, which --volumes removes: {', '.join(kept)}")
     return Exit.PASS
@@ -134,7 +150,9 @@ def _settings() -> Settings:
     return read_settings(os.environ)
 
 
-def _compose(file: Path | None, settings: Settings, profiles: tuple[str, ...]) -> Compose:
+def _compose(
+    file: Path | None, project: str | None, settings: Settings, profiles: tuple[str, ...]
+) -> Compose:
     from payresil.backends.containers.compose import Compose, find_compose
 
     if file is not None and not file.is_file():
@@ -142,10 +160,52 @@ def _compose(file: Path | None, settings: Settings, profiles: tuple[str, ...]) -
     return Compose(
         find_compose(),
         stack_file() if file is None else file.resolve(),
-        os.environ.get("COMPOSE_PROJECT_NAME") or PROJECT,
-        {**os.environ, **image_variables(settings)},
+        _project(project),
+        # Also where a team has Compose remove what it does not know.
+        {**os.environ, **image_variables(settings), "COMPOSE_REMOVE_ORPHANS": "false"},
         profiles,
     )
+
+
+def _project(chosen: str | None) -> str:
+    name = chosen or os.environ.get(PROJECT_SETTING) or PROJECT
+    if not _PROJECT_NAME.fullmatch(name):
+        raise Refusal(
+            f"{name!r} ({'--project' if chosen else PROJECT_SETTING}) is no name of a compose "
+            "project: use a-z, 0-9, - and _, with a letter or digit first"
+        )
+    return name
+
+
+def _refuse_strangers(found: Project, compose: Compose, config: Mapping[str, Any]) -> None:
+    """Raise when the project has something that somebody else made.
+
+    Raises:
+        Refusal: naming all of that, and what to do.
+    """
+    from payresil.backends.containers.belonging import mark_of
+
+    strangers = list(found.strangers(compose.file, mark_of(config)))
+    if strangers:
+        raise Refusal(
+            f"the project {compose.project} has what is not of the stack in {compose.file}: "
+            f"{'; '.join(strangers)}. Nothing was changed: choose another project with --project "
+            f"or {PROJECT_SETTING}, name the file that this is from with --file, or, if it is of "
+            "no more use, remove it with `docker rm`, `docker network rm` or `docker volume rm`"
+        )
+
+
+def _remove_former(
+    client: docker.DockerClient, compose: Compose, config: Mapping[str, Any]
+) -> None:
+    """Remove the stack's containers of services that its file had once; Compose leaves them."""
+    from payresil.backends.containers.engine import asked
+    from payresil.backends.containers.health import containers_of, service_of
+
+    for container in containers_of(client, compose.project):
+        if service_of(container) not in config["services"]:
+            with asked(f"{container.name} cannot be removed"):
+                container.remove(force=True)
 
 
 def _images(config: Mapping[str, Any], settings: Settings, file: Path) -> dict[str, str]:
@@ -240,26 +300,26 @@ def _status(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     return subprocess.run(argv, env=environment, stdout=sys.stderr.fileno(), check=False).returncode
 
 
-def _left(client: docker.DockerClient, project: str, *, volumes: bool) -> list[str]:
-    """What there is of a project: containers, networks and, where asked for, volumes."""
+def _found(client: docker.DockerClient, project: str) -> Project:
+    """What there is of a project."""
+    from payresil.backends.containers.belonging import Project
     from payresil.backends.containers.compose import PROJECT as LABEL
     from payresil.backends.containers.engine import asked
     from payresil.backends.containers.health import containers_of
 
-    with asked(f"the networks of {project} cannot be listed"):
-        networks = client.networks.list(filters={"label": f"{LABEL}={project}"})
-    names: Iterable[Any] = (*containers_of(client, project), *networks)
-    return [str(one.name) for one in names] + (_volumes(client, project) if volumes else [])
+    chosen = {"label": f"{LABEL}={project}"}
+    with asked(f"the networks and volumes of {project} cannot be listed"):
+        networks = client.networks.list(filters=chosen)
+        volumes = client.volumes.list(filters=chosen)
+    return Project(containers_of(client, project), networks, volumes)
 
 
-def _volumes(client: docker.DockerClient, project: str) -> list[str]:
-    from payresil.backends.containers.compose import PROJECT as LABEL
-    from payresil.backends.containers.engine import asked
-
-    with asked(f"the volumes of {project} cannot be listed"):
-        found = client.volumes.list(filters={"label": f"{LABEL}={project}"})
-    return [str(one.name) for one in found]
+def _parts(found: Project, *, volumes: bool) -> list[str]:
+    """The names of its containers, networks and, where asked for, volumes."""
+    parts = (*found.containers, *found.networks, *(found.volumes if volumes else ()))
+    return [str(one.name) for one in parts]
 
 
-def _same_file(file: Path | None) -> str:
-    return "" if file is None else f" --file {file}"
+def _same(file: Path | None, project: str | None) -> str:
+    options = {"--file": file, "--project": project}
+    return "".join(f" {name} {value}" for name, value in options.items() if value is not None)

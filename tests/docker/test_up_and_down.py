@@ -179,7 +179,7 @@ def team(run: Callable[..., str], image: str, tmp_path: Path) -> Iterator[Team]:
     file = tmp_path / "shop.yaml"
     file.write_text(
         f"services: {{shop: {{image: '{image}', entrypoint: [sleep, '600'], init: true, "
-        "volumes: ['database:/data']}}\nvolumes: {database: {}}\n"
+        "healthcheck: {disable: true}, volumes: ['database:/data']}}\nvolumes: {database: {}}\n"
     )
     theirs = Team(f"{PROJECT}-team", file, run)
     theirs.compose("up", "--detach")

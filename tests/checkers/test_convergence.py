@@ -320,8 +320,9 @@ def test_given_up_before_the_bound(history, ask):
     ]
 
 
-def test_no_word_of_settling_is_a_doubt(history, ask):
-    settle(history, 0, None)
+@pytest.mark.parametrize("said", [None, {"settled": None, "asked": "nobody"}])
+def test_no_word_of_settling_is_a_doubt(history, ask, said):
+    settle(history, 62, said)
     assert doubts(ask(convergence, history.run(), within=WITHIN)) == [
         "the run does not record whether the system settled"
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from payresil.backends.attached.borrowed_psp import NoPsp
 from payresil.core.protocols import Secrets
 from payresil.core.system import Job, Settle
 from payresil.engine.service_calls import ServiceCallFailed, ServiceCalls
@@ -90,6 +91,18 @@ def test_a_system_without_a_settle_request_waits_for_the_psp_alone() -> None:
     result = calls.settle(None, psp, 1.5, lambda: False)
     assert (result["settled"], result["asked"], psp.left) == (True, "PSP", 0)
     assert 0.7 <= result["seconds"] < 1.5  # three looks at a busy PSP, then half a second of quiet
+
+
+def test_where_the_psp_cannot_be_asked_it_is_not_said_that_it_was(serve: Serve) -> None:
+    url = serve(lambda *_: (200, '{"payments": 0, "q": {"n": 0}}'))
+    result = ServiceCalls(url, SECRETS).settle(SETTLE, NoPsp(), 20, lambda: False)
+    assert (result["settled"], result["asked"]) == (True, "service")
+
+
+def test_where_nobody_can_be_asked_it_is_not_known_whether_the_system_settled() -> None:
+    calls = ServiceCalls("http://127.0.0.1:1", SECRETS)
+    result = calls.settle(None, NoPsp(), 0.3, lambda: False)
+    assert (result["settled"], result["asked"], result["pending"]) == (None, "nobody", {})
 
 
 def test_a_psp_that_is_never_quiet_for_long_is_not_settled() -> None:

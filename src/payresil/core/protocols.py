@@ -55,7 +55,10 @@ class Psp(Protocol):
         ...
 
     def pending(self) -> Mapping[str, int]:
-        """What is still on its way: webhooks to deliver, requests in flight."""
+        """What is still on its way: webhooks to deliver, requests in flight.
+
+        Empty, without even a 0, when the PSP cannot be asked.
+        """
         ...
 
     def truth(self, table: str) -> Iterator[Mapping[str, Any]]:

@@ -60,6 +60,8 @@ def settled(run: Run) -> Settling | None:
     if traffic_ended_ns is None or not ends:
         return None
     last = ends[-1]
+    if last.what == "end" and last.detail.get("settled", True) is None:
+        return None  # nobody could be asked
     done = last.what == "end" and last.detail.get("settled", True) is True
     pending = last.detail.get("pending")
     left = (

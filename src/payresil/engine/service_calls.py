@@ -83,14 +83,17 @@ class ServiceCalls:
         """Poll until nothing is in flight at the service and the PSP, or `bound_s` is over.
 
         Without `settle` the PSP alone is asked, and must have been quiet for a while: the service
-        may be about to ask it again. The result says whether it settled, who was asked, what was
-        pending at last, and what last failed.
+        may be about to ask it again. The result says whether it settled (None when nobody could be
+        asked), who was asked, what was pending at last, and what last failed.
         """
         quiet_s = min(_QUIET_S, bound_s / 3) if settle is None else 0.0
         started = time.monotonic()
         quiet_since: float | None = None
         while True:
-            pending, error = self._pending(settle, psp)
+            at_psp = psp.pending()
+            at_service, error = self._pending(settle)
+            pending = {f"psp.{name}": count for name, count in at_psp.items()} | at_service
+            asked = _asked(service=settle is not None, psp=bool(at_psp))
             now = time.monotonic()
             if error is not None or any(pending.values()):
                 quiet_since = None
@@ -100,23 +103,27 @@ class ServiceCalls:
             seconds = now - started
             if settled or seconds >= bound_s or stop():
                 return {
-                    "settled": settled,
-                    "asked": "PSP" if settle is None else "service and PSP",
+                    "settled": settled if asked else None,
+                    "asked": asked or "nobody",
                     "seconds": round(seconds, 3),
                     "pending": pending,
                     "error": error,
                 }
             time.sleep(_POLL_S)
 
-    def _pending(self, settle: Settle | None, psp: Psp) -> tuple[dict[str, int], str | None]:
-        pending = {f"psp.{name}": count for name, count in psp.pending().items()}
+    def _pending(self, settle: Settle | None) -> tuple[dict[str, int], str | None]:
         if settle is None:
-            return pending, None
+            return {}, None
         try:
             answer = self.call(settle.request, settle.headers)
-            return pending | {name: _counter(answer, name, "settle") for name in settle.zero}, None
+            return {name: _counter(answer, name, "settle") for name in settle.zero}, None
         except ServiceCallFailed as error:
-            return pending, str(error)
+            return {}, str(error)
+
+
+def _asked(*, service: bool, psp: bool) -> str:
+    """Who could be asked whether they are at rest; empty when nobody could."""
+    return " and ".join(name for name, was in (("service", service), ("PSP", psp)) if was)
 
 
 def _counter(answer: Mapping[str, Any], path: str, step: str) -> int:

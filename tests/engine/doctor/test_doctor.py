@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from payresil.backends.attached.borrowed_psp import NoPsp
 from payresil.engine.doctor import caller, keeping, payments, signals
 from payresil.engine.doctor.behind import behind
 from payresil.engine.doctor.caller import OutOfRequests
@@ -37,7 +38,7 @@ class Psp:
         self.delivered = delivered
 
     def pending(self) -> Mapping[str, int]:
-        return {}
+        return {"webhooks": 0, "in_flight": 0}
 
     def truth(self, table: str) -> Iterator[Mapping[str, Any]]:
         if table == "psp_charges":
@@ -232,6 +233,8 @@ def test_a_service_without_settle_and_reconcile_is_no_worse(
     found = list(keeping.keeping(visit, endpoints(shop), calls(shop), psp))
     assert told(iter(found)) == {}
     assert set(told(iter(found), "skipped")) == {"settle", "reconcile"}
+    unknown = keeping.keeping(visit, endpoints(shop), calls(shop), NoPsp())
+    assert "no PSP to ask" in told(unknown, "skipped")["settle"]
 
 
 def test_a_budget_is_kept(visit_with: VisitWith, shop: Shop) -> None:

@@ -37,6 +37,8 @@ def _settle(visit: Visit, calls: ServiceCalls, psp: Psp) -> Findings:
     settle = visit.system.settle
     if settle is None:
         words = "not in the system file: a run waits until the PSP has been quiet for a while"
+        if not psp.pending():
+            words = "not in the system file, and no PSP to ask: no run can tell that it settled"
         yield Seen("settle", "skipped", words)
         return
     result = calls.settle(settle, psp, _SETTLE_S, lambda: False)

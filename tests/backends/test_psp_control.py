@@ -115,9 +115,11 @@ def test_a_rule_that_was_not_in_force_any_more_is_no_fault(control: PspControl) 
 
 
 def test_heal_leaves_no_rule(control: PspControl) -> None:
-    control.rule(lost("a")).__enter__()
-    control.rule(lost("b")).__enter__()
+    rules = [control.rule(lost("a")), control.rule(lost("b"))]  # one let go would be deleted
+    for rule in rules:
+        rule.__enter__()
     control.heal()
+    assert control._rules() == []
     with control.rule(lost("a")) as again:  # the id is free
         assert again == "a"
 

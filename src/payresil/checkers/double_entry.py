@@ -107,10 +107,7 @@ def double_entry(run: Run) -> Iterator[Result]:
     is the sum of its entries; what is posted for a payment is what was captured and refunded.
     """
     yield Measure("entries_judged", run.one("select count(*) from books_entries"))
-    sums_of_journals = _look_at_journals(run)
-    if not run.one(_ONE_CURRENCY):  # a journal may have several sums
-        sums_of_journals = len(grouped(columns(run.sql, _NAMES)[0]).keys)
-    yield Measure("journals_judged", sums_of_journals)
+    yield Measure("journals_judged", _look_at_journals(run))
     yield Measure("balances_judged", run.one("select count(*) from books_balances"))
     yield Measure(
         "captured_payments_judged",
@@ -130,10 +127,12 @@ def double_entry(run: Run) -> Iterator[Result]:
 
 
 def _look_at_journals(run: Run) -> int:
-    """Make the table of those to look at again; how many sums there are."""
+    """Make the table of sums to look at again; how many journals there are."""
     groups, (off,) = sums(*columns(run.sql, _SUMS))
     keep_suspects(run.sql, "journals_at_first", groups.keys[(groups.counts < 2) | (off != 0)])
-    return len(groups.keys)
+    if run.one(_ONE_CURRENCY):  # else a journal may have several sums
+        return len(groups.keys)
+    return len(grouped(columns(run.sql, _NAMES)[0]).keys)
 
 
 def _look_at_payments(run: Run) -> None:

@@ -240,6 +240,11 @@ def _look_at_answers(run: Run) -> None:
     run.sql.execute(_ANSWERED_DIFFERENTLY)
 
 
+def _look_at_keys(run: Run) -> None:
+    """Make the table of suspects that `_SAME_KEY` looks at again."""
+    _keep_ambiguous(run, "keys_several", _KEY_AND_PAYMENT, _KEY_AND_AMOUNT)
+
+
 def _looks(run: Run) -> Iterator[Result]:
     if not run.one(_LOOKS):
         yield Measure("looks_judged", 0)
@@ -252,7 +257,7 @@ def _looks(run: Run) -> Iterator[Result]:
 
 
 def _keys(run: Run) -> Iterator[Result]:
-    _keep_ambiguous(run, "keys_several", _KEY_AND_PAYMENT, _KEY_AND_AMOUNT)
+    _look_at_keys(run)
     for intent, operation, key, *answers in run.rows(_SAME_KEY):
         payment, other_payment, amount, other_amount, currency, other_currency = answers
         if payment != other_payment:

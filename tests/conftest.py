@@ -18,6 +18,7 @@ _WHEN_ASKED_FOR = {
 def pytest_configure(config: pytest.Config) -> None:
     for mark, why in _WHEN_ASKED_FOR.items():
         config.addinivalue_line("markers", f"{mark}: {why}; run with -m {mark}")
+    config.addinivalue_line("markers", "alone: judges real traffic; not beside other tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ from payresil.core.run import Run
 
 from .conftest import ROOT
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(600)]
 
 #: The partition is as long as the service's circuit needs to open and the alert's rule asks for.
 TOLD = """\

@@ -19,7 +19,7 @@ import yaml
 
 import payresil
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(900)]
 
 TILL = Path(__file__).parent / "till"
 OWN = os.environ.get("PAYRESIL_IMAGE") or "payresil:local"
@@ -35,12 +35,12 @@ name: till
 claim: A customer is charged once, whatever the team's own parts do.
 system: SYSTEM
 seed: 3
-workload: {rate: 10/s, duration: 36s, journeys: {checkout: 1, impatient: 1}, warm_up: 3s}
+workload: {rate: 10/s, duration: 40s, journeys: {checkout: 1, impatient: 1}, warm_up: 8s}
 faults:
-  - {at: 4s, duration: 2s, crash: {node: service.1}}
-  - {at: 15s, duration: 2s, pause: {node: db}}
-  - {at: 22s, duration: 3s, latency: {link: service->db, delay: 500ms}}
-  - {at: 29s, duration: 3s, psp_lost_answers: {share: 40%}}
+  - {at: 6s, duration: 2s, crash: {node: service.1}}
+  - {at: 17s, duration: 2s, pause: {node: db}}
+  - {at: 24s, duration: 3s, latency: {link: service->db, delay: 500ms}}
+  - {at: 31s, duration: 3s, psp_lost_answers: {share: 40%}}
 checks: [idempotency, durability, reconciliation, double_entry, lifecycle, no_leaks]
 """
 

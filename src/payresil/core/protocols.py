@@ -18,6 +18,10 @@ class EnvironmentBroke(Exception):
     """A part could not be started or controlled: exit 4. Says which part and what it last said."""
 
 
+class Unreachable(Exception):
+    """An operator cannot get through to a part; says to which and how it failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Toxic:
     """One effect on one direction of a link."""
@@ -111,6 +115,102 @@ class Limits(Protocol):
     def cpu(self, node: Node, cores: float) -> AbstractContextManager[None]:
         """Let a node have so much CPU time, in cores, and no more while the context lasts."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a database says of itself. Positions in the write-ahead log are bytes."""
+
+    is_primary: bool
+    timeline: int
+    received: int  # flushed here; of a standby, what it has received
+    replayed: int  # of a primary, the same as `received`
+    source: str | None  # name of the node that a standby streams from, None while it does not
+
+
+class Databases(Protocol):
+    """Replicated databases, over the paths that an operator has: a partition cuts those too.
+
+    Everything raises `Unreachable` when the operator cannot get through, and `EnvironmentBroke`
+    when a part does something else than it was told.
+    """
+
+    def nodes(self) -> Sequence[Node]:
+        """Every database, the first primary first."""
+        ...
+
+    def standing(self, node: Node) -> Standing:
+        """What it is now."""
+        ...
+
+    def rows(self, node: Node, sql: str, *parameters: object) -> list[dict[str, Any]]:
+        """The answer of a database, the witness included, to one statement; it is committed."""
+        ...
+
+    def promote(self, node: Node) -> None:
+        """Make a standby the primary; returns when it takes writes."""
+        ...
+
+    def follow(self, node: Node, source: Node) -> None:
+        """Have a running standby stream from `source`; returns when it does."""
+        ...
+
+    def rejoin(self, node: Node, source: Node) -> str:
+        """Make a former primary a standby of `source`: ``rewound``, or ``copied`` afresh.
+
+        Returns when it streams.
+        """
+        ...
+
+    def replicate(self, node: Node, mode: str) -> None:
+        """Set what the primary `node` waits for: asynchronous, synchronous or quorum."""
+        ...
+
+    def archive_from(self, node: Node) -> None:
+        """Have the archive pull the write-ahead log of `node` from now on."""
+        ...
+
+    def restored(self, at_us: int) -> AbstractContextManager[Node]:
+        """A fresh database with all that was committed until `at_us` (wall clock, Unix time).
+
+        From the archive's base backup, whose manifest is verified, and its write-ahead log.
+        """
+        ...
+
+    def snapshot(self, moment: str, node: Node) -> None:
+        """Write down what a database holds now: tables snapshots, commits, snapshot_keys."""
+        ...
+
+
+class RemedyLog(Protocol):
+    """What a remedy writes its steps to, and waits with."""
+
+    def step(self, name: str) -> AbstractContextManager[dict[str, Any]]:
+        """One step, timed from here to the end of the context; what is put in the dict is kept.
+
+        What is raised inside ends the step as failed, and goes on.
+        """
+        ...
+
+    def decide(self) -> None:
+        """The step ``decide``: at once, or when a person has confirmed; that waiting counts."""
+        ...
+
+    def until(self, holds: Callable[[], bool], every_s: float = 0.1) -> None:
+        """Wait until something holds.
+
+        Raises:
+            RemedyStopped: when the run ends before that.
+        """
+        ...
+
+
+class RemedyStopped(Exception):
+    """The run ended before a remedy had come to its end."""
+
+
+class RemedyFailed(Exception):
+    """A remedy cannot go on; says at what and why. The system stays as it was left."""
 
 
 class Process(Protocol):
@@ -246,7 +346,7 @@ class Environment(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What this environment can do: links, psp_rules, nodes, networks, limits."""
+        """What this environment can do: links, psp_rules, nodes, networks, limits, regions."""
         ...
 
     @property
@@ -277,6 +377,19 @@ class Environment(Protocol):
     @property
     def limits(self) -> Limits:
         """The limits' control. Raises `EnvironmentBroke` where there is none: see capabilities."""
+        ...
+
+    @property
+    def databases(self) -> Databases:
+        """The replicated databases. Raises `EnvironmentBroke` where there are none."""
+        ...
+
+    def switch_traffic(self, region: str) -> None:
+        """Have the router send customers to `region`, over the operator's link to it.
+
+        Raises:
+            Unreachable: when the router cannot be told.
+        """
         ...
 
     def heal(self) -> None:

@@ -134,12 +134,13 @@ def _load_entry(entry: importlib.metadata.EntryPoint) -> None:
 
 
 faults = OpenSet("fault", "payresil.faults")
+remedies = OpenSet("remedy", "payresil.remedies")
 checkers = OpenSet("checker", "payresil.checkers")
 journeys = OpenSet("journey", "payresil.workloads.journeys")
 renderers = OpenSet("renderer", "payresil.render")
 backends = OpenSet("backend", "payresil.backends")
 
-_SETS = (faults, checkers, journeys, renderers, backends)
+_SETS = (faults, remedies, checkers, journeys, renderers, backends)
 
 
 def _plain(name: str) -> str:
@@ -163,6 +164,19 @@ def fault(
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
         more = {} if bounds is None else {"bounds": bounds}
         faults.add(_plain(call.__name__), call, evidence=evidence, needs=needs, **more)
+        return call
+
+    return register
+
+
+def remedy(*, needs: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """Register a remedy: ``(Environment, RemedyLog, **what YAML says) → None``.
+
+    `needs` names capabilities of the environment.
+    """
+
+    def register(call: Callable[..., Any]) -> Callable[..., Any]:
+        remedies.add(_plain(call.__name__), call, needs=needs)
         return call
 
     return register

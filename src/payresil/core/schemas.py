@@ -52,7 +52,7 @@ RESERVED = _table(("first", _INT), ("count", _INT), ("source", _TEXT))
 EVENTS = _table(
     ("at_ns", _INT),
     ("wall_us", _INT),  # Unix time in microseconds
-    ("kind", _TEXT),  # phase | fault | node | step | harness
+    ("kind", _TEXT),  # phase | fault | node | step | remedy | remedy_step | harness
     ("name", _TEXT),  # steady, the fault's id, the node's name, settle, …
     ("what", _TEXT),  # begin | end | inject | injected | heal | healed | started | exited | failed
     ("detail", _TEXT),  # JSON object
@@ -228,6 +228,53 @@ BOOKS_BREAKS = _table(
     ("at_us", _INT),
 )
 
+#: Who held the lease of a topology of regions, as its witness wrote it down.
+EPOCHS = _table(
+    ("epoch", _INT),
+    ("region", _TEXT),
+    ("taken_us", _INT),  # the witness's wall clock
+)
+
+#: What a database held at a moment: ``promoted`` (right after it became the primary, before
+#: anything was reconciled), ``before_rejoin`` (a former primary, before it was rewound or copied
+#: over), ``restored`` (to a point in time) or ``end`` (every database that ran at the audit).
+_MOMENT = (
+    ("moment", _TEXT),
+    ("node", _TEXT),
+    ("at_ns", _INT),  # when it had been read
+)
+SNAPSHOTS = _table(
+    *_MOMENT,
+    ("payment", _TEXT),
+    ("intent", _TEXT),
+    ("state", _TEXT),  # as in books_payments
+    ("amount_minor", _INT),
+    ("captured_minor", _INT),
+    ("currency", _TEXT),
+    ("created_us", _INT),  # the wall clock of the database that wrote it
+    ("updated_us", _INT),
+)
+#: Transitions of payments, and in which epoch which region committed them.
+COMMITS = _table(
+    *_MOMENT,
+    ("payment", _TEXT),
+    ("intent", _TEXT),
+    ("seq", _INT),
+    ("to_state", _TEXT),
+    ("epoch", _INT),
+    ("region", _TEXT),
+    ("at_us", _INT),
+)
+SNAPSHOT_KEYS = _table(
+    *_MOMENT,
+    ("key", _TEXT),  # a digest of the idempotency key
+    ("resource", _TEXT),  # what the key made
+    ("created_us", _INT),
+)
+
+#: The epoch in which a request to the PSP was sent, where the service says so.
+PSP_EPOCHS = _table(("request", _TEXT), ("epoch", _INT), ("received_ns", _INT))
+
 SCHEMAS: dict[str, pa.Schema] = {
     "attempts": ATTEMPTS,
     "reserved": RESERVED,
@@ -247,4 +294,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     "books_inbox": BOOKS_INBOX,
     "books_outbox": BOOKS_OUTBOX,
     "books_breaks": BOOKS_BREAKS,
+    "epochs": EPOCHS,
+    "snapshots": SNAPSHOTS,
+    "commits": COMMITS,
+    "snapshot_keys": SNAPSHOT_KEYS,
+    "psp_epochs": PSP_EPOCHS,
 }

@@ -123,3 +123,14 @@ def test_any_text_is_a_selector_or_a_selector_error(text: str) -> None:
             parse(text)
         except SelectorError:
             continue
+
+
+def test_a_whole_name_means_that_one_alone() -> None:
+    names = ["a/db", "a/db.2", "b/db", "a/service.1"]
+    links = ["a/service.1->a/db", "a/service.1->a/db.2", "b/db->a/db", "b/db->a/db.2"]
+    topology = Topology(tuple(map(Node.parse, names)), tuple(map(Link.parse, links)))
+    assert [str(node) for node in topology.select_nodes("a/db")] == ["a/db"]
+    assert [str(node) for node in topology.select_nodes("db")] == ["a/db", "a/db.2", "b/db"]
+    assert [str(link) for link in topology.select_links("b/db->a/db")] == ["b/db->a/db"]
+    assert [str(link) for link in topology.select_links("service->a/db")] == ["a/service.1->a/db"]
+    assert [str(link) for link in topology.select_links("a/service->db")] == links[:2]

@@ -16,7 +16,8 @@ from payresil.backends.embedded.caddy_config import Site, balancer, router
 from payresil.backends.embedded.certificates import Certificates
 from payresil.backends.links import proxy_name
 from payresil.core.topology import Topology
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import load_system
+from payresil.engine.topologies import topology_of
 
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "containers" / "stack"
@@ -30,7 +31,7 @@ def services(stack_file: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def topology() -> Topology:
-    return default_topology(load_system("refpay"))
+    return topology_of(load_system("refpay"))
 
 
 def by_name(links: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,8 @@ from payresil.engine.journal import Journal
 from payresil.engine.run_file import write_run_file
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.scenario_file import load_scenario
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import load_system
+from payresil.engine.topologies import topology_of
 
 SCENARIO = """
 name: known
@@ -36,7 +37,7 @@ def scenario(tmp_path: Path) -> Scenario:
 
 def written(folder: Path, scenario: Scenario, system: System, flaw: str | None = None) -> Any:
     """What ``run.json`` holds of a run of this system."""
-    topology = default_topology(system)
+    topology = topology_of(system)
     secrets = Secrets("a" * 32, "b" * 32, "c" * 32, "d" * 32, "e" * 32, ("4000020123456789",), "1")
     ignored: Any = None
     assembly = Assembly("ab", system, topology, secrets, 1, flaw, folder, folder, on_event=ignored)

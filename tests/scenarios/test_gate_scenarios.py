@@ -13,7 +13,8 @@ from payresil.engine.explain import explain
 from payresil.engine.lints import lint
 from payresil.engine.sample_size import phase_seconds
 from payresil.engine.scenario_file import dump_scenario, load_scenario
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import load_system
+from payresil.engine.topologies import topology_of
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -43,7 +44,7 @@ def test_a_scenario_is_called_like_its_file(path: Path, scenario: Scenario) -> N
 
 def test_a_scenario_has_no_weakness_that_is_known(scenario: Scenario) -> None:
     system = load_system(scenario.system.name)
-    assert lint(scenario, system, default_topology(system)) == ()
+    assert lint(scenario, system, topology_of(system)) == ()
 
 
 def test_a_scenario_is_recorded_as_it_runs(scenario: Scenario, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_a_scenario_is_recorded_as_it_runs(scenario: Scenario, tmp_path: Path) -
 
 def test_a_scenario_explains_itself(scenario: Scenario) -> None:
     system = load_system(scenario.system.name)
-    text = explain(scenario, system, default_topology(system))
+    text = explain(scenario, system, topology_of(system))
     assert scenario.claim in text
     for step in scenario.faults:
         assert step.id in text

@@ -10,7 +10,8 @@ from payresil.core.registry import checkers
 from payresil.core.results import CheckResult, Doubt, Finding, Outcome, Verdict
 from payresil.engine.lints import lint
 from payresil.engine.scenario_file import load_scenario
-from payresil.engine.system_file import default_topology, list_flaws, load_system
+from payresil.engine.system_file import list_flaws, load_system
+from payresil.engine.topologies import topology_of
 from tests.zoo.matrix import Row, matrix
 from tests.zoo.shortened import AFTER, LONGEST_FAULT, STEADY, shortened
 from tests.zoo.specimens import FLAWED, FLAWLESS, SCENARIOS, Specimen
@@ -62,7 +63,7 @@ def test_a_shortened_scenario_keeps_its_faults_and_its_money_checks(specimen: Sp
         assert all(step.duration <= LONGEST_FAULT for step in short.faults)
         assert float(short.workload.duration) == max(ends) + float(AFTER)
     system = load_system("refpay")
-    lint(short, system, default_topology(system))  # raises where it could not run
+    lint(short, system, topology_of(system))  # raises where it could not run
 
 
 @pytest.mark.parametrize(

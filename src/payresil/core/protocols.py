@@ -135,6 +135,16 @@ class Databases(Protocol):
     when a part does something else than it was told.
     """
 
+    @property
+    def mode(self) -> str:
+        """What the first primary was set to wait for: asynchronous, synchronous or quorum."""
+        ...
+
+    @property
+    def chooses_first(self) -> bool:
+        """A known flaw of the runbook: the first standby is promoted, whatever it has received."""
+        ...
+
     def nodes(self) -> Sequence[Node]:
         """Every database, the first primary first."""
         ...
@@ -166,6 +176,13 @@ class Databases(Protocol):
         """Set what the primary `node` waits for: asynchronous, synchronous or quorum."""
         ...
 
+    def fence(self, node: Node) -> None:
+        """Stop a primary, and have it come back as a standby without a source.
+
+        Its machine must be reached for that, whether the database runs or not.
+        """
+        ...
+
     def archive_from(self, node: Node) -> None:
         """Have the archive pull the write-ahead log of `node` from now on."""
         ...
@@ -179,6 +196,44 @@ class Databases(Protocol):
 
     def snapshot(self, moment: str, node: Node) -> None:
         """Write down what a database holds now: tables snapshots, commits, snapshot_keys."""
+        ...
+
+
+class Regions(Protocol):
+    """Regions of which one takes payments, over the paths that an operator has.
+
+    What cannot be done because the way there is cut raises `Unreachable`.
+    """
+
+    @property
+    def active(self) -> str:
+        """The region that the router sends customers to."""
+        ...
+
+    def serves(self, region: str) -> bool:
+        """Whether a region takes payments, as an operator sees it: over the link to its balancer.
+
+        What cannot be reached does not serve.
+        """
+        ...
+
+    def send_customers_to(self, region: str) -> None:
+        """Have the router send customers to `region`."""
+        ...
+
+    def take_lease(self, region: str) -> tuple[int | None, int]:
+        """Ask the witness for the lease; the new epoch, or None, and how long it is held yet (ms).
+
+        The first question keeps the holder from renewing it.
+        """
+        ...
+
+    def in_flight(self, region: str) -> Mapping[str, int]:
+        """What the service of a region has not finished: the counters of the system file."""
+        ...
+
+    def reconcile(self, region: str) -> Mapping[str, Any]:
+        """Start the service's own reconciliation in a region; its answer."""
         ...
 
 
@@ -289,6 +344,19 @@ class Secrets:
             yield "card_number", number
 
 
+def _forget(table: str, rows: Sequence[Mapping[str, Any]], at_mono_ns: int) -> None:
+    """Rows of a system that nobody records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a node at a moment, other than by asking it for its metrics."""
+
+    node: str
+    metric: str
+    value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """All that a backend needs to make a system real.
@@ -306,6 +374,8 @@ class Assembly:
     logs: Path
     on_event: Callable[..., None]  # (kind, name, what, **detail): into the events table
     attached: Attached | None = None  # where the system is, when it runs already
+    #: (table, rows, read when on the monotonic clock in ns): into a table of what databases held
+    keep: Callable[[str, Sequence[Mapping[str, Any]], int], None] = _forget
     asks_prometheus: bool = False  # checks will ask one, and none was named
 
 
@@ -334,6 +404,7 @@ class Endpoints:
     metrics: Mapping[str, str]  # node → URL of its metrics
     files: Files | None = None  # of the instances, where the harness can look at them
     prometheus: str | None = None  # URL of one that the backend brought along
+    readings: Callable[[], Sequence[Reading]] | None = None  # of nodes without metrics
 
 
 class Environment(Protocol):
@@ -384,12 +455,9 @@ class Environment(Protocol):
         """The replicated databases. Raises `EnvironmentBroke` where there are none."""
         ...
 
-    def switch_traffic(self, region: str) -> None:
-        """Have the router send customers to `region`, over the operator's link to it.
-
-        Raises:
-            Unreachable: when the router cannot be told.
-        """
+    @property
+    def regions(self) -> Regions:
+        """The regions. Raises `EnvironmentBroke` where there is only one."""
         ...
 
     def heal(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from payresil.core.system import Replication
 from payresil.core.values import Duration, Rate
 
 _WARM_UP = Duration(2.0)
@@ -19,6 +20,7 @@ class SystemChoice:
 
     name: str
     flaw: str | None = None
+    replication: Replication | None = None  # None: as the system file has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ class FaultStep:
 
 
 @dataclass(frozen=True, slots=True)
+class RemedyStep:
+    """What operators do on the timeline. From `at` on they watch, and act when there is cause."""
+
+    id: str  # failover, or failover.2 for the second one
+    remedy: str
+    at: Duration  # from the scenario's zero
+    confirm: Duration | None = None  # how long a person takes to confirm; None: automatic
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    where: str = field(default="", compare=False)  # file:line:column
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStep:
     """A check and its objectives."""
 
@@ -66,6 +80,7 @@ class Scenario:
     workload: Workload
     faults: tuple[FaultStep, ...]
     checks: tuple[CheckStep, ...]
+    remedies: tuple[RemedyStep, ...] = ()
     #: Where the file names each journey: file:line:column.
     journey_places: Mapping[str, str] = field(default_factory=dict, compare=False)
 

@@ -25,8 +25,9 @@ LinkSelector = Annotated[str, "link"]
 
 REQUIRED: Final = object()
 
-#: Parameters that the engine gives and YAML never does: a fault's own id on the timeline.
-GIVEN_BY_ENGINE = ("fault_id",)
+#: Parameters that the engine gives and YAML never does: a fault's own id on the timeline, and what
+#: a remedy writes its steps to.
+GIVEN_BY_ENGINE = ("fault_id", "steps")
 
 
 @dataclass(frozen=True, slots=True)

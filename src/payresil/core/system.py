@@ -16,6 +16,7 @@ class Flaw:
 
     does: str  # what it does wrong, for people
     environment: Mapping[str, str] = field(default_factory=dict)  # what switches it on
+    promotes: Literal["most_advanced", "first"] = "most_advanced"  # which standby operators choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class ServiceStart:
     """
 
     ready: str  # path that answers 200 when it can take payments
+    alive: str | None = None  # path that answers 200 when it runs, whether it may take them or not
     command: tuple[str, ...] = ()
     image: str | None = None
     port: int | None = None  # that the service listens on in its container
@@ -170,6 +172,33 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True)
+class Regions:
+    """Two regions: one takes payments, the other stands by."""
+
+    active: str
+    standby: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How regions agree on which of them takes payments: SQL over the witness's database.
+
+    `schema` is run once. `state` gives one row (epoch, region, remaining_ms), `take`, with the
+    region as ``$1``, one row (taken, epoch, remaining_ms), `history` a row (epoch, region,
+    taken_us) for every epoch. An epoch is taken only once nobody holds the lease any more, by the
+    witness's own clock.
+    """
+
+    schema: str
+    state: str
+    take: str
+    history: str
+
+
+Replication = Literal["asynchronous", "synchronous", "quorum"]
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """Everything payresil knows of the system under test."""
 
@@ -189,3 +218,10 @@ class System:
     books: Mapping[str, str] = field(default_factory=dict)  # table → SELECT over where they are
     #: Operation that undoes a payment in a state: ``{succeeded: refund, authorized: cancel}``.
     undo: Mapping[str, str] = field(default_factory=dict)
+    regions: Regions | None = None  # two of them; without, there is one, called a
+    #: What a commit waits for: nothing, the standby of the other region, or any one standby.
+    replication: Replication = "asynchronous"
+    lease: Lease | None = None
+    epoch_header: str | None = None  # request header to the PSP that says in which epoch
+    #: Table → SELECT over any of the databases: snapshots, commits, snapshot_keys.
+    snapshots: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 A node is ``region/role[.n]`` (``a/service.1``, ``a/db``) or, outside regions, ``role``
 (``psp``, ``router``). A link is ``from->to``. A selector may leave parts out:
-``service->db`` means every link from any service instance to any database.
+``service->db`` means every link from any service instance to any database. One that is the whole
+name of a node or link means that alone: ``a/db`` is not ``a/db.2``.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class Topology:
             SelectorError: when there is none.
         """
         wanted = Node.parse(selector)
+        if wanted in self.nodes:
+            return (wanted,)
         return _some(selector, "node", self.nodes, [n for n in self.nodes if wanted.matches(n)])
 
     def select_links(self, selector: str) -> tuple[Link, ...]:
@@ -115,7 +118,14 @@ class Topology:
             SelectorError: when there is none.
         """
         wanted = Link.parse(selector)
-        return _some(selector, "link", self.links, [x for x in self.links if wanted.matches(x)])
+        ends = [self._ends(end) for end in (wanted.source, wanted.target)]
+        found = [x for x in self.links if x.source in ends[0] and x.target in ends[1]]
+        return _some(selector, "link", self.links, found)
+
+    def _ends(self, wanted: Node) -> tuple[Node, ...]:
+        if wanted in self.nodes:
+            return (wanted,)
+        return tuple(node for node in self.nodes if wanted.matches(node))
 
 
 def _some(selector: str, what: str, known: Iterable[object], found: list[_T]) -> tuple[_T, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from payresil.backends.harness import NOTE, Harness
 from payresil.backends.leftovers import SCRATCH
 from payresil.core.protocols import Assembly, Environment, EnvironmentBroke, Launcher, Secrets
-from payresil.core.registry import backends, faults
+from payresil.core.registry import backends, faults, remedies
 from payresil.core.tables import seal
 from payresil.engine.closing import close_books
 from payresil.engine.journal import Journal
@@ -24,6 +24,7 @@ from payresil.engine.phases import Phases
 from payresil.engine.progress import Progress
 from payresil.engine.prometheus.finding import asks_prometheus
 from payresil.engine.prometheus.watching import watched
+from payresil.engine.remedying import Remedies
 from payresil.engine.run_file import write_run_file
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.sampling import Sampler
@@ -34,6 +35,9 @@ from payresil.engine.traffic import Traffic
 
 #: From "the system is up" to the first arrival: time for the generators to read their orders.
 _LEAD_S = 0.15
+
+#: How long remedies may go on when the last customer has gone.
+_REMEDY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +167,15 @@ def _customers_or_what_broke(
 
 def _check_capabilities(plan: RunPlan, environment: Environment) -> None:
     """Say before the first customer comes what this environment cannot do."""
-    for step in plan.scenario.faults:
-        lacking = set(faults.get(step.fault).traits["needs"]) - environment.capabilities
+    needs = [
+        *((f"fault {step.id}", faults.get(step.fault)) for step in plan.scenario.faults),
+        *((f"remedy {step.id}", remedies.get(step.remedy)) for step in plan.scenario.remedies),
+    ]
+    for name, member in needs:
+        lacking = set(member.traits["needs"]) - environment.capabilities
         if lacking:
             raise EnvironmentBroke(
-                f"fault {step.id} needs {', '.join(sorted(lacking))}, which the backend "
+                f"{name} needs {', '.join(sorted(lacking))}, which the backend "
                 f"{plan.backend} does not offer"
             )
 
@@ -177,25 +185,31 @@ def _customers(
 ) -> None:
     """Warm-up, steady, faults, recovery; ends when no new customer arrives and all are answered."""
     scenario, phases = recording.plan.scenario, recording.phases
-    timeline = Timeline(environment, scenario.faults, recording.journal, phases)
+    remedying = Remedies(environment, scenario.remedies, recording.journal)
+    timeline = Timeline(environment, scenario.faults, recording.journal, phases, remedying)
     end_s = float(scenario.workload.duration)
 
     def tick() -> None:
         environment.check()
         traffic.check()
+        remedying.check()
         left_s = end_s - (time.monotonic_ns() - zero_ns) / 1e9
         recording.progress.tick(timeline.active, left_s)
 
     def wait_until(at_s: float) -> bool:
         return recording.stop.wait_until(zero_ns + int(at_s * 1e9), tick)
 
-    traffic.go(recording.plan, environment.endpoints, zero_ns)
-    recording.progress.watch(traffic.attempts)
-    if wait_until(0.0):
-        phases.enter("steady")
-        if timeline.play(wait_until):
-            wait_until(end_s)
-    if recording.stop():
-        recording.progress.note("interrupted: heals and judges what there is; once more ends now")
-    phases.enter("drain")
-    traffic.drain(early=recording.stop(), tick=tick)
+    with ExitStack() as stack:
+        stack.callback(remedying.stop)
+        traffic.go(recording.plan, environment.endpoints, zero_ns)
+        recording.progress.watch(traffic.attempts)
+        if wait_until(0.0):
+            phases.enter("steady")
+            if timeline.play(wait_until):
+                wait_until(end_s)
+        if recording.stop():
+            words = "interrupted: heals and judges what there is; once more ends now"
+            recording.progress.note(words)
+        phases.enter("drain")
+        traffic.drain(early=recording.stop(), tick=tick)
+        remedying.finish(0.0 if recording.stop() else _REMEDY_S, tick)

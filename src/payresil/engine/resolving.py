@@ -13,7 +13,8 @@ from payresil.core.topology import Topology
 from payresil.engine.attach_file import load_attachment
 from payresil.engine.attached_rules import attached_topology, impossible
 from payresil.engine.refusal import Refusal
-from payresil.engine.system_file import check_start, default_topology, load_system
+from payresil.engine.system_file import check_start, load_system
+from payresil.engine.topologies import topology_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def resolve(scenario: Scenario, backend: str, at: Path | None) -> Resolved:
     check_start(scenario.system.name, system, backend)
     attached = _attached(scenario, system, backend, at)
     if attached is None:
-        return Resolved(system, default_topology(system), None, ())
+        return Resolved(system, topology_of(system), None, ())
     cannot = impossible(scenario, attached.file)
     return Resolved(system, attached_topology(attached.file), attached, cannot)
 

@@ -14,15 +14,16 @@ import yaml
 
 from payresil.core.document import ListNode, MapNode, Node, Scalar, describe, read_document
 from payresil.core.problems import InvalidScenario, Place, Problem, nearest, shown
-from payresil.core.scenario import Scenario, SystemChoice, Workload
+from payresil.core.scenario import RemedyStep, Scenario, SystemChoice, Workload
 from payresil.core.schema import Field, Raw, fields_of, plain, read_partly
 from payresil.engine.scenario_rules import check_identity, check_workload, place_of
-from payresil.engine.scenario_steps import read_checks, read_faults
+from payresil.engine.scenario_steps import read_checks, read_faults, read_remedies
 from payresil.engine.system_file import list_flaws, load_system, no_system, system_path
 
 __all__ = ["InvalidScenario", "dump_scenario", "load_scenario"]
 
-_SYSTEM = Raw("the name of a system, or {<name>: {flaw: <flaw>}}")
+_SYSTEM = Raw("the name of a system, or {<name>: {flaw: <flaw>, replication: <mode>}}")
+_CHOICE = tuple(field for field in fields_of(SystemChoice) if field.name != "name")
 _FIELDS = (
     Field("name", str),
     Field("claim", str),
@@ -30,6 +31,7 @@ _FIELDS = (
     Field("seed", int, 0),
     Field("workload", Raw(f"a mapping with {', '.join(f.name for f in fields_of(Workload))}")),
     Field("faults", Raw("a list of faults"), None),
+    Field("remedies", Raw("a list of remedies"), None),
     Field("checks", Raw("a list of checks")),
 )
 
@@ -53,6 +55,7 @@ def load_scenario(
     check_identity(document, values, problems)
     workload = _workload(values.get("workload"), problems)
     faults = read_faults(values.get("faults"), problems)
+    remedies = read_remedies(values.get("remedies"), problems)
     checks = read_checks(values.get("checks"), problems)
     system = _system(values.get("system"), problems)
     if system is not None:
@@ -69,6 +72,7 @@ def load_scenario(
         workload=workload,
         faults=faults,
         checks=checks,
+        remedies=remedies,
         journey_places={
             name: str(place_of(values["workload"], "journeys", name, key=True))
             for name in workload.journeys
@@ -82,9 +86,12 @@ def dump_scenario(scenario: Scenario) -> str:
 
 
 def _as_written(scenario: Scenario) -> dict[str, Any]:
-    system: Any = scenario.system.name
-    if scenario.system.flaw is not None:
-        system = {scenario.system.name: {"flaw": scenario.system.flaw}}
+    chosen = {
+        name: value
+        for name in ("flaw", "replication")
+        if (value := getattr(scenario.system, name)) is not None
+    }
+    system: Any = {scenario.system.name: chosen} if chosen else scenario.system.name
     return {
         "name": scenario.name,
         "claim": scenario.claim,
@@ -95,8 +102,18 @@ def _as_written(scenario: Scenario) -> dict[str, Any]:
             {"at": str(step.at), "duration": str(step.duration), step.fault: plain(step.parameters)}
             for step in scenario.faults
         ],
+        **(
+            {"remedies": list(map(_remedy_as_written, scenario.remedies))}
+            if scenario.remedies
+            else {}
+        ),
         "checks": [_check_as_written(step.checker, step.parameters) for step in scenario.checks],
     }
+
+
+def _remedy_as_written(step: RemedyStep) -> dict[str, Any]:
+    confirm = {} if step.confirm is None else {"confirm": str(step.confirm)}
+    return {"at": str(step.at), **confirm, step.remedy: plain(step.parameters)}
 
 
 def _check_as_written(name: str, parameters: Mapping[str, Any]) -> Any:
@@ -113,13 +130,13 @@ def _workload(node: Node | None, problems: list[Problem]) -> Workload | None:
 
 
 def _system(node: Node | None, problems: list[Problem]) -> SystemChoice | None:
-    """Which system, from ``name`` or ``{name: {flaw: …}}``."""
+    """Which system, from ``name`` or ``{name: {flaw: …, replication: …}}``."""
     if isinstance(node, Scalar) and not node.empty:
         return SystemChoice(node.text)
     if isinstance(node, MapNode) and len(node.entries) == 1:
         entry = node.entries[0]
-        values = read_partly(entry.value, (Field("flaw", str | None, None),), problems)
-        return SystemChoice(entry.key, values.get("flaw"))
+        values = read_partly(entry.value, _CHOICE, problems)
+        return SystemChoice(entry.key, **values)
     if isinstance(node, Scalar | MapNode | ListNode):
         problems.append(Problem(node.where, describe(node), _SYSTEM.words))
     return None

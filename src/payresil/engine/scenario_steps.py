@@ -1,33 +1,71 @@
-"""The faults and the checks of a scenario file, by the signatures of the members they name."""
+"""The faults, remedies and checks of a scenario file, read by the signatures of their members."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from payresil.core import registry
 from payresil.core.document import Entry, ListNode, MapNode, Node, Refused, Scalar, describe
 from payresil.core.problems import Problem, nearest, shown
-from payresil.core.registry import Member
+from payresil.core.registry import Member, OpenSet
 from payresil.core.scalars import SchemaError
-from payresil.core.scenario import CheckStep, FaultStep
-from payresil.core.schema import Field, parameters_of, read_fields, read_partly
+from payresil.core.scenario import CheckStep, FaultStep, RemedyStep
+from payresil.core.schema import REQUIRED, Field, parameters_of, read_fields, read_partly
 from payresil.core.values import Duration
 from payresil.engine.scenario_rules import place_of
 
-_WHEN = (Field("at", Duration), Field("duration", Duration))
-_STEP = "a fault such as {at: 10s, duration: 5s, <fault>: {<parameters>}}"
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What stands on a timeline: a set of members, and the fields beside the member's name."""
+
+    members: Callable[[], OpenSet]  # asked each time: the set may be replaced
+    fields: tuple[Field, ...]
+    what: str  # one, in words
+    several: str
+    example: str
+    alone: str  # why there is one in a step
+
+    @property
+    def required(self) -> set[str]:
+        return {field.name for field in self.fields if field.default is REQUIRED}
+
+
+_FAULT = _Kind(
+    lambda: registry.faults,
+    (Field("at", Duration), Field("duration", Duration)),
+    "a fault",
+    "a list of faults",
+    "a fault such as {at: 10s, duration: 5s, <fault>: {<parameters>}}",
+    "one fault in a step; overlapping faults are steps of their own",
+)
+_REMEDY = _Kind(
+    lambda: registry.remedies,
+    (Field("at", Duration), Field("confirm", Duration | None, None)),
+    "a remedy",
+    "a list of remedies",
+    "a remedy such as {at: 0s, confirm: 5s, <remedy>: {<parameters>}}",
+    "one remedy in a step; others are steps of their own",
+)
 
 
 def read_faults(node: Node | None, problems: list[Problem]) -> tuple[FaultStep, ...]:
     """The steps of the timeline that could be read; the second of a kind is called ``<kind>.2``."""
-    steps = []
-    count: Counter[str] = Counter()
-    for item in _items(node, "a list of faults", problems):
-        step = _fault(item, count, problems)
-        if step is not None:
-            steps.append(step)
-    return tuple(steps)
+    return tuple(
+        FaultStep(step.id, step.name, parameters=step.parameters, where=step.where, **step.when)
+        for step in _timed(node, _FAULT, problems)
+    )
+
+
+def read_remedies(node: Node | None, problems: list[Problem]) -> tuple[RemedyStep, ...]:
+    """The remedies that could be read; the second of a kind is called ``<kind>.2``."""
+    return tuple(
+        RemedyStep(step.id, step.name, parameters=step.parameters, where=step.where, **step.when)
+        for step in _timed(node, _REMEDY, problems)
+    )
 
 
 def read_checks(node: Node | None, problems: list[Problem]) -> tuple[CheckStep, ...]:
@@ -56,36 +94,54 @@ def _items(node: Node | None, words: str, problems: list[Problem]) -> tuple[Node
     return ()
 
 
-def _fault(node: Node, count: Counter[str], problems: list[Problem]) -> FaultStep | None:
-    known = registry.faults.names()
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """One step of a timeline as it was read."""
+
+    id: str
+    name: str
+    when: dict[str, Any]
+    parameters: dict[str, Any]
+    where: str
+
+
+def _timed(node: Node | None, kind: _Kind, problems: list[Problem]) -> list[_Timed]:
+    steps: list[_Timed] = []
+    count: Counter[str] = Counter()
+    for item in _items(node, kind.several, problems):
+        step = _one(item, kind, count, problems)
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+def _one(node: Node, kind: _Kind, count: Counter[str], problems: list[Problem]) -> _Timed | None:
+    known = kind.members().names()
     if not isinstance(node, MapNode):
         if not isinstance(node, Refused):
-            problems.append(Problem(node.where, describe(node), _STEP))
+            problems.append(Problem(node.where, describe(node), kind.example))
         return None
     before = len(problems)
-    when = read_partly(node, _WHEN, problems, besides=known)
+    when = read_partly(node, kind.fields, problems, besides=known)
+    timing = [field.name for field in kind.fields]
     chosen = [entry for entry in node.entries if entry.key in known]
-    unknown = [entry for entry in node.entries if entry.key not in (*known, "at", "duration")]
+    unknown = [entry for entry in node.entries if entry.key not in (*known, *timing)]
     if not chosen and not unknown:
-        words = f"a fault: {', '.join(known)}"
-        problems.append(Problem(node.where, "a step without a fault", words))
-    for entry in chosen[1:]:
-        words = "one fault in a step; overlapping faults are steps of their own"
-        problems.append(Problem(entry.where, f"{entry.key} besides {chosen[0].key}", words))
-    values = [_parameters(registry.faults.get(each.key), each, problems) for each in chosen]
+        read = f"a step without {kind.what}"
+        problems.append(Problem(node.where, read, f"{kind.what}: {', '.join(known)}"))
+    problems.extend(
+        Problem(entry.where, f"{entry.key} besides {chosen[0].key}", kind.alone)
+        for entry in chosen[1:]
+    )
+    values = [_parameters(kind.members().get(each.key), each, problems) for each in chosen]
     if "duration" in when and float(when["duration"]) <= 0:
         problems.append(Problem(node.where, str(when["duration"]), "a duration above zero"))
-    if len(problems) > before or len(values) != 1 or len(when) != len(_WHEN):
+    if len(problems) > before or len(values) != 1 or not kind.required <= when.keys():
         return None
-    return _numbered(chosen[0].key, count, when, values[0] or {}, node)
-
-
-def _numbered(
-    name: str, count: Counter[str], when: dict[str, Any], parameters: dict[str, Any], node: Node
-) -> FaultStep:
+    name = chosen[0].key
     count[name] += 1
     step = name if count[name] == 1 else f"{name}.{count[name]}"
-    return FaultStep(step, name, when["at"], when["duration"], parameters, str(node.where))
+    return _Timed(step, name, when, values[0] or {}, str(node.where))
 
 
 def _check(node: Node, problems: list[Problem]) -> CheckStep | None:

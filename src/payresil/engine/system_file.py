@@ -16,9 +16,8 @@ from payresil.core.document import MapNode, read_document
 from payresil.core.problems import InvalidScenario, Place, Problem, nearest, shown
 from payresil.core.schema import fields_of, read_fields
 from payresil.core.system import System
-from payresil.core.topology import Link, Topology
-from payresil.core.topology import Node as TopologyNode
 from payresil.engine.compose_file import ComposeFileError, not_apart
+from payresil.engine.layering import base_of, layered
 from payresil.engine.places import Places
 from payresil.engine.system_rules import check_system
 
@@ -66,11 +65,28 @@ def load_system(name: str | Path) -> System:
     if path is None:
         raise InvalidScenario([no_system(str(name), Place("system"))])
     problems: list[Problem] = []
-    document = read_document(path, problems)
+    document = _document(path, problems)
     system = None if document is None else _read(document, problems)
     if problems or system is None:
         raise InvalidScenario(problems)
     return system
+
+
+def _document(path: Path, problems: list[Problem], above: tuple[Path, ...] = ()) -> MapNode | None:
+    """The file as a whole, with what it is based on underneath."""
+    document = read_document(path, problems)
+    named = None if document is None else base_of(document)
+    if document is None or named is None:
+        return document
+    base = system_path(named.text, beside=path.parent)
+    if base is None:
+        problems.append(no_system(named.text, named.where))
+        return document
+    if base.resolve() in (*above, path.resolve()):
+        problems.append(Problem(named.where, shown(named.text), "a file that is not based on this"))
+        return document
+    under = _document(base, problems, (*above, path.resolve()))
+    return document if under is None else layered(under, document)
 
 
 def check_start(name: str, system: System, backend: str) -> None:
@@ -86,7 +102,7 @@ def check_start(name: str, system: System, backend: str) -> None:
         return
     problems: list[Problem] = []
     path = system_path(name)
-    document = None if path is None else read_document(path, problems)
+    document = None if path is None else _document(path, problems)
     if document is not None:
         words = "a command, or the option --backend docker"
         where = Places(document).key("service", form)
@@ -109,18 +125,22 @@ def _read(document: MapNode, problems: list[Problem]) -> System | None:
         return None
     system = System(**values)
     problems.extend(check_system(system, document))
-    return _located(system, Path(document.where.file).resolve().parent)
+    return _located(system, Places(document))
 
 
-def _located(system: System, beside: Path) -> System:
-    """The system with its paths, which its file gives relative to itself, made absolute."""
+def _located(system: System, at: Places) -> System:
+    """The system with its paths, each relative to the file that gives it, made absolute."""
     service = system.service
+
+    def absolute(path: str, *keys: str) -> str:
+        return str(Path(at(*keys).file).resolve().parent / path)
+
     paths: dict[str, Any] = {
-        name: str(beside / path)
+        name: absolute(path, "service", name)
         for name, path in (("folder", service.folder), ("compose", service.compose))
         if path is not None
     }
-    alerts = None if system.alerts is None else str(beside / system.alerts)
+    alerts = None if system.alerts is None else absolute(system.alerts, "alerts")
     return replace(system, service=replace(service, **paths), alerts=alerts)
 
 
@@ -132,8 +152,9 @@ def list_flaws(system: System) -> dict[str, str]:
     Raises:
         InvalidScenario: when the command fails or prints something else.
     """
+    described = {name: flaw.does for name, flaw in system.service.flaws.items()}
     if not system.service.list_flaws:
-        return {name: flaw.does for name, flaw in system.service.flaws.items()}
+        return described
     command = [part.replace("{python}", sys.executable) for part in system.service.list_flaws]
     try:
         done = subprocess.run(
@@ -146,7 +167,7 @@ def list_flaws(system: System) -> dict[str, str]:
         raise _no_flaws(command, str(error)) from error
     if not isinstance(flaws, dict):
         raise _no_flaws(command, "it printed something else")
-    return {str(name): str(words) for name, words in flaws.items()}
+    return {**{str(name): str(words) for name, words in flaws.items()}, **described}
 
 
 def _no_flaws(command: Sequence[str], reason: str) -> InvalidScenario:
@@ -172,24 +193,3 @@ def missing_steps(system: System) -> tuple[str, ...]:
             f"{system.name} has no reconciliation of its own: the harness only compares the books"
         )
     return tuple(words)
-
-
-def default_topology(system: System) -> Topology:
-    """One region: customers → router → balancer → service instances → database and PSP.
-
-    The PSP sends its webhooks through the router, as the customers do. A system that needs no
-    database has no node for one; what its compose project has of its own is a node where the system
-    file names it under ``service.nodes``.
-    """
-    has_database = system.needs.database != "none"
-    numbers = range(1, system.service.instances + 1)
-    services = [f"a/service.{n}" for n in numbers]
-    called = [*(["a/db"] if has_database else []), *(f"a/{role}" for role in system.service.nodes)]
-    nodes = ["customers", "router", "a/lb", *services, *called, "psp"]
-    links = ["customers->router", "router->a/lb", "psp->router"]
-    for service in services:
-        links += [f"a/lb->{service}", f"{service}->psp", *(f"{service}->{node}" for node in called)]
-    return Topology(
-        tuple(TopologyNode.parse(name) for name in nodes),
-        tuple(Link.parse(name) for name in links),
-    )

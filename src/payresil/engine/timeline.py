@@ -1,4 +1,4 @@
-"""The faults of a scenario, injected and healed when their time comes."""
+"""The faults of a scenario, injected and healed, and its remedies started, when it is time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from payresil.core.registry import faults
 from payresil.core.scenario import FaultStep
 from payresil.engine.journal import Journal
 from payresil.engine.phases import Phases
+from payresil.engine.remedying import Remedies
 
 #: Waits until a run time in seconds; returns False when the run is to stop early.
 WaitUntil = Callable[[float], bool]
@@ -26,7 +27,9 @@ class Timeline:
         steps: Sequence[FaultStep],
         journal: Journal,
         phases: Phases,
+        remedies: Remedies | None = None,
     ) -> None:
+        self._remedies = remedies
         self._environment = environment
         self._steps = {step.id: step for step in steps}
         self._journal = journal
@@ -57,6 +60,9 @@ class Timeline:
         for step in self._steps.values():
             moments.append((float(step.at), self.inject, step.id))
             moments.append((float(step.at) + float(step.duration), self.heal, step.id))
+        if self._remedies is not None:
+            start = self._remedies.start
+            moments += [(float(step.at), start, step.id) for step in self._remedies.steps]
         # At the same moment heal comes before inject, so that back-to-back faults do not overlap.
         return sorted(moments, key=lambda moment: (moment[0], moment[1] == self.inject))
 

@@ -17,7 +17,8 @@ from payresil.core.schemas import SCHEMAS
 from payresil.core.system import System
 from payresil.core.topology import Topology
 from payresil.core.values import Duration, Rate, Share
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import load_system
+from payresil.engine.topologies import topology_of
 
 _GOOD = """\
 name: lost-answers
@@ -86,7 +87,7 @@ def system() -> System:
 
 @pytest.fixture(scope="session")
 def topology(system: System) -> Topology:
-    return default_topology(system)
+    return topology_of(system)
 
 
 def _define() -> None:

@@ -15,7 +15,8 @@ from payresil.core.problems import InvalidScenario
 from payresil.engine.explain import explain
 from payresil.engine.lints import lint
 from payresil.engine.scenario_file import dump_scenario, load_scenario
-from payresil.engine.system_file import default_topology, load_system
+from payresil.engine.system_file import load_system
+from payresil.engine.topologies import topology_of
 
 GATE = sorted((Path(__file__).parents[3] / "scenarios" / "gate").glob("*.yaml"))
 
@@ -41,7 +42,7 @@ def spoilt(path: Path, mutation: Mutation, n: int) -> str:
 def test_a_spoilt_gate_is_accepted_rightly_or_refused(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "scenario.yaml"
     system = load_system("refpay")
-    topology = default_topology(system)
+    topology = topology_of(system)
     each = -(-IN_ALL // (len(MUTATIONS) * len(GATE)))
     for mutation in MUTATIONS:
         for n in range(each):

@@ -13,7 +13,8 @@ from mutations import MUTATIONS, Mutation, load_or_refuse, located
 from payresil.core.problems import InvalidScenario
 from payresil.engine.lints import lint
 from payresil.engine.scenario_file import dump_scenario, load_scenario
-from payresil.engine.system_file import default_topology, load_system, system_path
+from payresil.engine.system_file import load_system, system_path
+from payresil.engine.topologies import topology_of
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.__name__))
@@ -22,7 +23,7 @@ def test_a_changed_scenario_loads_or_is_refused(
 ) -> None:
     path = tmp_path / "scenario.yaml"
     system = load_system("refpay")
-    topology = default_topology(system)
+    topology = topology_of(system)
     for seed in range(60):
         rng = random.Random(f"{mutation.__name__}/{seed}")
         path.write_text(mutation(rng, good.splitlines()), encoding="utf-8")
@@ -68,7 +69,7 @@ def test_a_changed_system_file_loads_or_is_refused(tmp_path: Path, mutation: Mut
         rng = random.Random(f"{mutation.__name__}/{seed}")
         path.write_text(mutation(rng, good.splitlines()), encoding="utf-8")
         try:
-            default_topology(load_system(path))
+            topology_of(load_system(path))
         except InvalidScenario as error:
             located(error, path)
 

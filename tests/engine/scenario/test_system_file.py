@@ -9,13 +9,13 @@ from payresil.engine.compose_file import project_notices
 from payresil.engine.scenario_file import InvalidScenario
 from payresil.engine.system_file import (
     check_start,
-    default_topology,
     list_flaws,
     load_system,
     missing_steps,
     system_names,
     system_path,
 )
+from payresil.engine.topologies import topology_of
 
 GOOD = """\
 name: mine
@@ -191,7 +191,7 @@ def test_names_cannot_leave_the_folder_of_systems() -> None:
 
 
 def test_one_region_of_nodes_with_a_link_between_all_that_talk(mine: System) -> None:
-    topology = default_topology(mine)
+    topology = topology_of(mine)
     assert [str(node) for node in topology.nodes] == [
         "customers", "router", "a/lb", "a/service.1", "a/service.2", "a/service.3", "a/db", "psp",
     ]  # fmt: skip
@@ -257,9 +257,9 @@ def test_a_service_with_its_own_database_and_folder(tmp_path: Path) -> None:
     assert system.books_from is not None
     assert system.books_from.sqlite == "{data}/shop.db"
     assert list_flaws(system) == {"forgets": "Forgets things."}
-    names = [str(node) for node in default_topology(system).nodes]
+    names = [str(node) for node in topology_of(system).nodes]
     assert names == ["customers", "router", "a/lb", "a/service.1", "a/service.2", "psp"]
-    assert not any("db" in str(link) for link in default_topology(system).links)
+    assert not any("db" in str(link) for link in topology_of(system).links)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_services_of_the_project_are_nodes_with_links_and_placeholders(tmp_path:
     books = 'database: "postgresql://reader@{ledger}/shop"'
     path.write_text(of_project(start, books), encoding="utf-8")
     system = load_system(path)
-    topology = default_topology(system)
+    topology = topology_of(system)
     assert [str(link) for link in topology.select_links("service->ledger")] == [
         "a/service.1->a/ledger",
         "a/service.2->a/ledger",
@@ -423,7 +423,7 @@ def test_a_file_that_includes_others_is_left_to_compose(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(of_project(COMPOSE), encoding="utf-8")
     system = load_system(path)
-    (notice,) = project_notices(system, default_topology(system))
+    (notice,) = project_notices(system, topology_of(system))
     assert notice.endswith("to the PSP")
 
 
@@ -507,7 +507,7 @@ def test_what_a_project_has_of_this_machine_is_said(tmp_path: Path) -> None:
     path.write_text(of_project(COMPOSE), encoding="utf-8")
     system = load_system(path)
     check_start(str(path), system, "docker")
-    mounts, networks, _ = project_notices(system, default_topology(system))
+    mounts, networks, _ = project_notices(system, topology_of(system))
     assert mounts.endswith("of this machine, to be read only: ./roles.sh (shop)")
     assert networks.startswith("in place of the external networks web the compose project is")
 

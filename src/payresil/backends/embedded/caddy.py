@@ -40,11 +40,20 @@ class Caddy:
     """One Caddy. What it does is decided when it is started, from a file written then."""
 
     def __init__(
-        self, folder: Path, tls: Certificates, config: Callable[[Site], dict[str, Any]]
+        self,
+        folder: Path,
+        tls: Certificates,
+        config: Callable[[Site], dict[str, Any]],
+        *,
+        controlled: bool = False,
     ) -> None:
-        """`folder` is made for its files; `config` is called once the addresses are known."""
+        """`folder` is made for its files; `config` is called once the addresses are known.
+
+        `controlled`: it can be told otherwise while it runs.
+        """
         folder.mkdir(mode=0o700)
         self.port = HeldPort()
+        self._control_port = HeldPort() if controlled else None
         self._metrics_port = HeldPort()
         self._folder = folder
         self._config = config
@@ -55,10 +64,16 @@ class Caddy:
         """URL of its metrics."""
         return f"http://{self._metrics_port.address}/metrics"
 
+    @property
+    def control(self) -> str | None:
+        """``host:port`` of its control, where it has one."""
+        return None if self._control_port is None else self._control_port.address
+
     def program(self, port: int) -> Program:
         """How to start it on `port`."""
         file = self._folder / "caddy.json"
-        site = Site(port, self._metrics_port.number, self._folder / "storage")
+        control = None if self._control_port is None else self._control_port.number
+        site = Site(port, self._metrics_port.number, self._folder / "storage", control_port=control)
         file.write_text(json.dumps(self._config(site), indent=1))
         folders = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
         return Program(
@@ -71,6 +86,8 @@ class Caddy:
         """Give its ports back."""
         self.port.release()
         self._metrics_port.release()
+        if self._control_port is not None:
+            self._control_port.release()
 
     def _answers(self, port: int) -> bool:
         """Whether it speaks TLS, with the certificate of this run."""

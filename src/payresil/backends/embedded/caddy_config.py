@@ -38,6 +38,7 @@ class Site:
     metrics_port: int
     storage: Path
     host: str = LOOPBACK  # empty: every address that it has
+    control_port: int | None = None  # where it can be told otherwise while it runs
 
 
 def balancer(site: Site, upstreams: Sequence[str], ready: str, tls: Certificates) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _config(
         "routes": [{"handle": [{"handler": "metrics"}]}],
     }
     return {
-        "admin": {"disabled": True, "config": {"persist": False}},
+        "admin": _control(site),
         "storage": {"module": "file_system", "root": str(site.storage)},
         "logging": {"logs": {"default": _logging()}},
         "apps": {
@@ -125,6 +126,13 @@ def _config(
             },
         },
     }
+
+
+def _control(site: Site) -> dict[str, Any]:
+    control: dict[str, Any] = {"config": {"persist": False}}
+    if site.control_port is None:
+        return {"disabled": True, **control}
+    return {"listen": f"{LOOPBACK}:{site.control_port}", **control}
 
 
 def _logging() -> dict[str, Any]:

@@ -61,7 +61,7 @@ def told(start: ServiceStart, values: Mapping[str, str], flaw: str | None) -> di
         name: filled(text, values, f"service.environment.{name}")
         for name, text in templates.items()
     }
-    if flaw is not None and start.flaw_variable is not None:
+    if flaw is not None and start.flaw_variable is not None and known is None:
         environment[start.flaw_variable] = flaw
     return environment
 
@@ -118,7 +118,8 @@ class Service:
             if served is None:
                 return None
             number = served["port"]
-        return number if _answers_200(f"http://{LOOPBACK}:{number}{self._start.ready}") else None
+        path = self._start.alive or self._start.ready
+        return number if _answers_200(f"http://{LOOPBACK}:{number}{path}") else None
 
 
 def _free_port() -> int:

@@ -20,8 +20,7 @@ from payresil.core.protocols import Assembly, Endpoints, EnvironmentBroke
 from payresil.core.topology import Link, Node
 
 #: Those who call are stopped before those they call.
-_CALLERS = ("router", "lb", "service")
-_CALLED = ("db", "psp")
+_CALLERS = ("router", "lb", "service", "archive")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Running:
     links: ProxiedLinks
     psp: PspControl
     endpoints: Endpoints
+    tls: Certificates
 
 
 class Startup:
@@ -66,24 +66,24 @@ class Startup:
         host, _, port = api.address("port").rpartition(":")
         proxies = PackageProxies(host, int(port))
         self._links = ProxiedLinks(self._assembly.topology, proxies, self._workshop.places)
-        self._await("db", "psp")
-        for database in self._databases.values():
-            database.make_roles()
+        self._await("psp")
+        self._open_databases()
         self._prepare_members()
-        self._open_links("router", "lb", "db", "psp", *self._members)
+        self._open_links("router", "lb", "psp", *self._members)
         self._launch("router")
         self._launch_services()
+        self._complete_databases()
         control = self._connect_psp(psp)
         self._await("service", *self._members)
         self._open_links("service")
         self._launch("lb")
         self._await("lb", "router")
         endpoints = self._endpoints(tls, psp)
-        return Running(toxiproxy, self._nodes, proxies, self._links, control, endpoints)
+        return Running(toxiproxy, self._nodes, proxies, self._links, control, endpoints, tls)
 
     def _stop(self, toxiproxy: Part) -> None:
-        called = [*self._made(*_CALLED, *self._members).values(), toxiproxy]
-        stop(self._made(*_CALLERS).values(), called)
+        called = [part for node, part in self._nodes.items() if node.role not in _CALLERS]
+        stop(self._made(*_CALLERS).values(), [*called, toxiproxy])
 
     def _launch_psp(self, tls: Certificates) -> Server:
         (node,) = self._named("psp")
@@ -97,6 +97,16 @@ class Startup:
         for node in self._named("db"):
             self._nodes[node], self._databases[node] = self._workshop.database(node)
         self._launch("db")
+
+    def _open_databases(self) -> None:
+        """Let the service in, and open the links to them."""
+        self._await("db")
+        for database in self._databases.values():
+            database.make_roles()
+        self._open_links("db")
+
+    def _complete_databases(self) -> None:
+        """What databases need beside those that the service waits for; here nothing."""
 
     def _prepare_caddies(self, tls: Certificates) -> None:
         """Not started yet, but their ports are taken, so links to them can be opened."""
@@ -118,16 +128,20 @@ class Startup:
 
     def _launch_services(self) -> None:
         for node in self._named("service"):
-            (psp,) = self._links_from(node, "psp")
-            addresses = {"psp_url": f"http://{self._links.address(psp)}"}
-            for link in self._assembly.topology.links:
-                if link.source == node and link.target in self._databases:
-                    database = self._databases[link.target]
-                    addresses["database_url"] = database.url(SERVICE, self._links.address(link))
-                elif link.source == node and link.target.role in self._members:
-                    addresses[link.target.role] = self._links.address(link)
-            self._nodes[node] = self._workshop.service(node, addresses)
+            self._nodes[node] = self._workshop.service(node, self._addresses(node))
         self._launch("service", *self._members)
+
+    def _addresses(self, node: Node) -> dict[str, str]:
+        """Where an instance finds what it calls."""
+        (psp,) = self._links_from(node, "psp")
+        addresses = {"psp_url": f"http://{self._links.address(psp)}"}
+        for link in self._assembly.topology.links:
+            if link.source == node and link.target in self._databases:
+                database = self._databases[link.target]
+                addresses["database_url"] = database.url(SERVICE, self._links.address(link))
+            elif link.source == node and link.target.role in self._members:
+                addresses[link.target.role] = self._links.address(link)
+        return addresses
 
     def _connect_psp(self, psp: Server) -> PspControl:
         """Open its control plane, and have it send webhooks through its link to the router."""
@@ -207,4 +221,8 @@ class Startup:
         """Open the links to nodes of these roles, whose addresses are known by now."""
         for link in self._assembly.topology.links:
             if link.target.role in roles:
-                self._links.open(link, self._nodes[link.target].upstream)
+                self._links.open(link, self._upstream(link))
+
+    def _upstream(self, link: Link) -> str:
+        """Where a link leads to: ``host:port``."""
+        return self._nodes[link.target].upstream

@@ -80,10 +80,15 @@ class ProcessWorkshop:
         return self._process(node, database.program, port.number), database
 
     def caddy(
-        self, node: Node, tls: Certificates, config: Configuration
+        self, node: Node, tls: Certificates, config: Configuration, *, controlled: bool = False
     ) -> tuple[NodeProcess, Caddy]:
-        """A router or balancer, configured when it is started."""
-        caddy = Caddy(self._work / file_name(node), tls, lambda site: config(site, tls))
+        """A router or balancer, configured when it is started, and later where `controlled`."""
+        caddy = Caddy(
+            self._work / file_name(node),
+            tls,
+            lambda site: config(site, tls),
+            controlled=controlled,
+        )
         self._stack.callback(caddy.release)
         return self._process(node, caddy.program, caddy.port.number), caddy
 

@@ -29,7 +29,7 @@ from payresil.engine.doctor.seen import Findings, Seen
 from payresil.engine.places import Places
 from payresil.engine.service_calls import ServiceCalls
 from payresil.engine.sown import sow
-from payresil.engine.system_file import default_topology
+from payresil.engine.topologies import topology_of
 
 
 def examine(
@@ -77,7 +77,7 @@ def _assembly(system: System, attached: Attached | None, work: Path) -> Assembly
     return Assembly(
         run=secrets.token_hex(4),
         system=system,
-        topology=attached_topology(attached.file) if attached else default_topology(system),
+        topology=attached_topology(attached.file) if attached else topology_of(system),
         secrets=replace(sow(), **given),
         seed=0,
         flaw=None,

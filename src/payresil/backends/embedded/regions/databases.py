@@ -1,0 +1,150 @@
+"""Replicated databases under control of an operator: `core.protocols.Databases`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from payresil.backends.embedded.postgres_roles import AUDITOR, OPERATOR, SERVICE
+from payresil.backends.embedded.regions.archiving import Archiving
+from payresil.backends.embedded.regions.members import WITNESS, Members
+from payresil.backends.embedded.regions.snapshots import read_snapshot
+from payresil.backends.embedded.replication import operating, standby
+from payresil.backends.embedded.replication.questions import ask
+from payresil.core.protocols import Assembly, EnvironmentBroke, Nodes, Standing
+from payresil.core.topology import Node
+
+
+class ReplicatedDatabases:
+    """What operators do goes over their links; what takes a machine, through `nodes`.
+
+    `knock` raises `Unreachable` when the way to a region is cut: its machines are out of reach
+    then, too.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        members: Members,
+        nodes: Nodes,
+        knock: Callable[[str], None],
+        archiving: Archiving,
+    ) -> None:
+        self._assembly = assembly
+        self._members = members
+        self._nodes = nodes
+        self._knock = knock
+        self._archiving = archiving
+        self._restored: dict[Node, str] = {}
+
+    @property
+    def mode(self) -> str:
+        """What the first primary was set to wait for."""
+        return self._assembly.system.replication
+
+    @property
+    def chooses_first(self) -> bool:
+        """Whether the runbook has the flaw that it promotes the first standby."""
+        flaw = self._assembly.system.service.flaws.get(self._assembly.flaw or "")
+        return flaw is not None and flaw.promotes == "first"
+
+    def nodes(self) -> Sequence[Node]:
+        """Every database, the first primary first."""
+        return tuple(self._members.databases)
+
+    def standing(self, node: Node) -> Standing:
+        """What it is now."""
+        found = operating.standing(self._url(node, OPERATOR))
+        source = self._members.source_at(node, found.source)
+        return Standing(
+            found.is_primary,
+            found.timeline,
+            found.received,
+            found.replayed,
+            None if source is None else str(source),
+        )
+
+    def rows(self, node: Node, sql: str, *parameters: object) -> list[dict[str, Any]]:
+        """The answer of a database, the witness included, to one statement; it is committed."""
+        return ask(self._url(node, SERVICE if node == WITNESS else OPERATOR), sql, *parameters)
+
+    def promote(self, node: Node) -> None:
+        """Make a standby the primary; returns when it takes writes."""
+        operating.promote(self._url(node, OPERATOR))
+        self._assembly.on_event("node", str(node), "promoted")
+
+    def follow(self, node: Node, source: Node) -> None:
+        """Have a running standby stream from `source`; returns when it does."""
+        address = self._members.source_address(node, source)
+        operating.follow(self._url(node, OPERATOR), standby.conninfo(address), address)
+        self._assembly.on_event("node", str(node), "follows", source=str(source))
+
+    def rejoin(self, node: Node, source: Node) -> str:
+        """Make a former primary a standby of `source`; returns when it streams."""
+        self._knock(str(node.region))
+        address = self._members.source_address(node, source)
+        self._nodes.stop(node)
+        try:
+            how = standby.rejoin(self._members.named(node), address)
+        finally:
+            self._nodes.start(node)
+        operating.await_streaming(self._url(node, OPERATOR), address)
+        self._assembly.on_event("node", str(node), "rejoined", source=str(source), how=how)
+        return how
+
+    def replicate(self, node: Node, mode: str) -> None:
+        """Set what the primary `node` waits for: asynchronous, synchronous or quorum."""
+        operating.replicate(self._url(node, OPERATOR), mode, self._waited_for(node, mode))
+        self._assembly.on_event("node", str(node), "replicates", mode=mode)
+
+    def fence(self, node: Node) -> None:
+        """Stop a primary, and have it come back as a standby without a source."""
+        self._knock(str(node.region))
+        self._nodes.stop(node)
+        try:
+            standby.stand_alone(self._members.named(node))
+        finally:
+            self._nodes.start(node)
+        self._assembly.on_event("node", str(node), "fenced")
+
+    def archive_from(self, node: Node) -> None:
+        """Have the archive pull the write-ahead log of `node` from now on."""
+        self._archiving.pull_from(node)
+
+    @contextmanager
+    def restored(self, at_us: int) -> Iterator[Node]:
+        """A fresh database with all that was committed until `at_us`."""
+        with self._archiving.restored(at_us) as (node, url):
+            self._restored[node] = url
+            try:
+                yield node
+            finally:
+                del self._restored[node]
+
+    def snapshot(self, moment: str, node: Node) -> None:
+        """Write down what a database holds now."""
+        found = read_snapshot(self._url(node, AUDITOR), self._assembly.system.snapshots)
+        at_ns = time.monotonic_ns()
+        for table, rows in found.items():
+            named = [{"moment": moment, "node": str(node), **row} for row in rows]
+            self._assembly.keep(table, named, at_ns)
+        counts = {table: len(rows) for table, rows in found.items()}
+        self._assembly.on_event("node", str(node), "read", moment=moment, rows=counts)
+
+    def _waited_for(self, node: Node, mode: str) -> tuple[str, ...]:
+        """In synchronous mode the standby of the other region; any one, in a quorum."""
+        if mode == "asynchronous":
+            return ()
+        others = [each for each in self._members.databases if each != node]
+        if mode == "synchronous":
+            others = [each for each in others if each.region != node.region]
+        if not others:
+            raise EnvironmentBroke(f"{node} has no standby to wait for")
+        return tuple(map(str, others))
+
+    def _url(self, node: Node, role: str) -> str:
+        if node in self._restored:
+            return self._restored[node]
+        return self._members.operators_url(node, role)

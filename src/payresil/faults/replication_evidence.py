@@ -1,0 +1,54 @@
+"""Whether a fault of replication bit, told from what the databases said of their standbys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from payresil.core.protocols import Window
+from payresil.core.results import Doubt, Measure, Result
+from payresil.core.run import Run
+from payresil.faults.evidence import end_of
+
+#: A standby is a moment behind at any time; this much more than before the fault is its effect.
+_FURTHER_S = 0.5
+
+_LAST = """
+select coalesce(max(value) filter (metric = $metric and at_ns < $start), -1),
+       coalesce(max(value) filter (metric = $metric and at_ns between $start and $stop), -1),
+       coalesce(min(value) filter (metric = $connected and at_ns < $start), -1),
+       coalesce(min(value) filter (metric = $connected and at_ns between $start and $stop), -1)
+from samples where node = $node
+"""
+
+
+def fell_behind(
+    run: Run, window: Window, nodes: Sequence[str], what: str = "replication"
+) -> Iterator[Result]:
+    """Each of these nodes was cut off or further behind while the fault was active than before.
+
+    `what` is the kind of samples: ``replication`` of a standby, ``archive`` of the archive.
+    """
+    unmoved = []
+    for node in nodes:
+        before_s, during_s, connected, still_connected = run.sql.execute(
+            _LAST,
+            {
+                "metric": f"{what}_lag_seconds",
+                "connected": f"{what}_connected",
+                "start": window.start_ns,
+                "stop": end_of(window),
+                "node": node,
+            },
+        ).fetchone() or (-1, -1, -1, -1)
+        yield Measure(f"{what}_lag_most_{node}", max(0.0, during_s), "s")
+        yield Measure(f"{what}_lag_before_{node}", max(0.0, before_s), "s")
+        was_cut = connected == 1 and still_connected == 0
+        if not was_cut and during_s <= max(0.0, before_s) + _FURTHER_S:
+            unmoved.append(node)
+    if not nodes:
+        yield Doubt(f"{window.fault} was of no node")
+    if unmoved:
+        yield Doubt(
+            f"{window.fault} left no trace: {', '.join(unmoved)} stayed connected and was not "
+            f"further behind than before"
+        )

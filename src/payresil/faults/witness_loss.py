@@ -1,0 +1,34 @@
+"""The third place that decides who takes payments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from payresil.core.protocols import Environment, Window
+from payresil.core.registry import fault
+from payresil.core.results import Result
+from payresil.core.run import Run
+from payresil.faults.evidence import failed_or_slow
+
+_WITNESS = "w/witness"
+
+
+def _evidence(run: Run, window: Window) -> Iterator[Result]:
+    return failed_or_slow(run, window)
+
+
+@fault(evidence=_evidence, needs=("regions", "nodes"))
+@contextmanager
+def witness_loss(environment: Environment) -> Iterator[None]:
+    """The witness ends without warning, and is started again when the fault heals.
+
+    No region can renew its lease then, so that none takes payments once it has run out: better
+    nobody than two.
+    """
+    (node,) = environment.topology.select_nodes(_WITNESS)
+    environment.nodes.kill(node)
+    try:
+        yield
+    finally:
+        environment.nodes.start(node)

@@ -1,0 +1,90 @@
+"""Another database of the same region takes over."""
+
+from __future__ import annotations
+
+from payresil.core.protocols import Environment, RemedyFailed, RemedyLog, Unreachable
+from payresil.core.registry import remedy
+from payresil.core.topology import Node
+from payresil.core.values import Duration
+from payresil.remedies.detection import detect
+from payresil.remedies.taking_over import bring_to_rest, most_advanced, standings, take_writes
+
+
+@remedy(needs=("regions",))
+def database_failover(
+    environment: Environment,
+    steps: RemedyLog,
+    detect_after: Duration = Duration(1.0),  # noqa: B008 - a value, never changed
+) -> None:
+    """A standby of the active region takes over when its primary has been away for `detect_after`.
+
+    Steps: detect, decide, fence (the old primary comes back as a standby), catch_up (where a
+    standby elsewhere has received more, the one here gets it from there first), promote, follow
+    (the others stream from the new primary), resolve, reconcile.
+    """
+    databases = environment.databases
+    region = environment.regions.active
+    primary = _primary(environment)
+    detect(steps, lambda: _answers(environment, primary), detect_after)
+    steps.decide()
+    with steps.step("fence"):
+        databases.fence(primary)
+    here = [each for each in databases.nodes() if each.region == region and each != primary]
+    others = [each for each in databases.nodes() if each != primary]
+    chosen = most_advanced(standings(databases, here))
+    if databases.chooses_first:
+        chosen = here[0]
+    else:
+        _catch_up(environment, steps, chosen, others)
+    with steps.step("promote") as found:
+        found["node"] = str(chosen)
+        take_writes(environment, chosen)
+    with steps.step("follow") as found:
+        found["nodes"] = _follow(environment, chosen, [each for each in others if each != chosen])
+    bring_to_rest(environment, steps, region)
+
+
+def _primary(environment: Environment) -> Node:
+    found = standings(environment.databases, environment.databases.nodes())
+    region = environment.regions.active
+    primaries = [node for node, each in found.items() if each.is_primary and node.region == region]
+    if len(primaries) != 1:
+        names = ", ".join(map(str, primaries)) or "none"
+        raise RemedyFailed(f"there must be one primary in region {region} to watch, not {names}")
+    return primaries[0]
+
+
+def _answers(environment: Environment, node: Node) -> bool:
+    try:
+        return environment.databases.standing(node).is_primary
+    except Unreachable:
+        return False
+
+
+def _catch_up(environment: Environment, steps: RemedyLog, chosen: Node, others: list[Node]) -> None:
+    """What another standby has received and the chosen one has not, it gets from there."""
+    databases = environment.databases
+    with steps.step("catch_up") as found:
+        known = standings(databases, others)
+        best = most_advanced(known)
+        behind = known[best].received - known[chosen].received
+        found["bytes_behind"] = behind
+        if behind <= 0:
+            return
+        found["from"] = str(best)
+        wanted = known[best].received
+        databases.follow(chosen, best)
+        steps.until(lambda: databases.standing(chosen).received >= wanted, every_s=0.05)
+
+
+def _follow(environment: Environment, source: Node, nodes: list[Node]) -> dict[str, str]:
+    """Have standbys stream from the new primary; those out of reach are named, and left."""
+    found = {}
+    for node in nodes:
+        try:
+            environment.databases.follow(node, source)
+        except Unreachable as error:
+            found[str(node)] = f"left: {error}"
+        else:
+            found[str(node)] = "follows"
+    return found

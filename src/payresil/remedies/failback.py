@@ -1,0 +1,76 @@
+"""The region that was lost takes payments again."""
+
+from __future__ import annotations
+
+from payresil.core.protocols import Environment, RemedyFailed, RemedyLog, Unreachable
+from payresil.core.registry import remedy
+from payresil.core.topology import Node
+from payresil.remedies.taking_over import bring_to_rest, fence_by_lease, standings, take_writes
+
+
+@remedy(needs=("regions",))
+def failback(environment: Environment, steps: RemedyLog, to: str) -> None:
+    """The region `to` is made a standby again, catches up, and takes over as planned.
+
+    Steps: wait (until another region is active and the databases of `to` answer), decide, rejoin
+    (what they hold that nobody else has is written down, then they are rewound or copied afresh),
+    catch_up, fence (the active region hands the lease over: from here to switch nobody pays),
+    level (all that was committed has arrived), promote, switch, follow, resolve, reconcile.
+    """
+    regions, databases = environment.regions, environment.databases
+    ours = [node for node in databases.nodes() if node.region == to]
+    with steps.step("wait"):
+        steps.until(lambda: regions.active != to and _all_answer(environment, ours))
+    steps.decide()
+    old = regions.active
+    source = _primary(environment, old)
+    with steps.step("rejoin") as found:
+        for node in ours:
+            databases.snapshot("before_rejoin", node)
+            found[str(node)] = databases.rejoin(node, source)
+    with steps.step("catch_up"):
+        steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.05)
+    fence_by_lease(environment, steps, to)
+    with steps.step("level"):
+        steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.02)
+    with steps.step("promote") as found:
+        found["node"] = str(ours[0])
+        take_writes(environment, ours[0])
+    with steps.step("switch"):
+        regions.send_customers_to(to)
+        steps.until(lambda: regions.serves(to), every_s=0.05)
+    with steps.step("follow") as found:
+        for node in (each for each in databases.nodes() if each != ours[0]):
+            found[str(node)] = _rejoined(environment, node, ours[0])
+        databases.replicate(ours[0], databases.mode)
+    bring_to_rest(environment, steps, to)
+
+
+def _all_answer(environment: Environment, nodes: list[Node]) -> bool:
+    return len(standings(environment.databases, nodes)) == len(nodes)
+
+
+def _primary(environment: Environment, region: str) -> Node:
+    nodes = [node for node in environment.databases.nodes() if node.region == region]
+    for node, each in standings(environment.databases, nodes).items():
+        if each.is_primary:
+            return node
+    raise RemedyFailed(f"region {region} is active and has no primary that can be reached")
+
+
+def _behind(environment: Environment, source: Node, node: Node) -> int:
+    databases = environment.databases
+    return max(0, databases.standing(source).received - databases.standing(node).replayed)
+
+
+def _rejoined(environment: Environment, node: Node, source: Node) -> str:
+    """A standby follows; a former primary is written down and rejoins."""
+    databases = environment.databases
+    try:
+        if not databases.standing(node).is_primary:
+            databases.follow(node, source)
+            return "follows"
+        databases.snapshot("before_rejoin", node)
+        return databases.rejoin(node, source)
+    except Unreachable as error:
+        return f"left: {error}"

@@ -7,6 +7,8 @@ import importlib.util
 import os
 import platform
 import shutil
+import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from payresil.backends.embedded.cache import Cache
@@ -75,14 +77,16 @@ class PostgresFiles:
         """
         kept = self._cache.find(self._template)
         if kept is not None:
-            _run(launcher, log, "copying a cluster", ["cp", "-R", str(kept), str(data)], _COPY_S)
+            run_to_end(
+                launcher, log, "copying a cluster", ["cp", "-R", str(kept), str(data)], _COPY_S
+            )
             data.chmod(0o700)  # kept ones can be read by all, and PostgreSQL refuses that
             return
-        _run(launcher, log, "initdb", self._initdb(data), _INITDB_S)
+        run_to_end(launcher, log, "initdb", self._initdb(data), _INITDB_S)
         for database, statement in _KEEP_ONE:
             single = ["sh", "-c", 'echo "$0" | "$@"', statement, self.program("postgres")]
             argv = [*single, "--single", "-D", str(data), database]
-            _run(launcher, log, statement, argv, _INITDB_S)
+            run_to_end(launcher, log, statement, argv, _INITDB_S)
         try:
             self._cache.keep(self._template, lambda to: _copy(data, to))
         except OSError as error:
@@ -133,10 +137,26 @@ def _copy(data: Path, target: Path) -> None:
     shutil.copytree(data, target, symlinks=True)
 
 
-def _run(launcher: Launcher, log: Path, what: str, argv: list[str], timeout_s: float) -> None:
-    """Run a program as the database's user, to its end."""
-    process = launcher.spawn(what, argv, env=POSTGRES_ENVIRONMENT, log=log, unprivileged=True)
+def run_to_end(
+    launcher: Launcher,
+    log: Path,
+    what: str,
+    argv: Sequence[str],
+    timeout_s: float,
+    *,
+    env: Mapping[str, str] = POSTGRES_ENVIRONMENT,
+) -> None:
+    """Run a program as the database's user, to its end; `what` says what it does.
+
+    Raises:
+        EnvironmentBroke: with its last words, when it fails or takes longer than that.
+    """
+    process = launcher.spawn(what, argv, env=env, log=log, unprivileged=True)
     status = process.wait(timeout_s)
-    if status != 0:
-        words = "\n".join(f"  {line}" for line in last_lines(log))
-        raise EnvironmentBroke(f"the database: {what} failed (status {status}):\n{words}")
+    if status == 0:
+        return
+    if status is None:
+        process.signal(signal.SIGKILL)
+    how = f"took longer than {timeout_s:g} s" if status is None else f"failed (status {status})"
+    words = "\n".join(f"  {line}" for line in last_lines(log))
+    raise EnvironmentBroke(f"the database: {what} {how}:\n{words}")

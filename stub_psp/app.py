@@ -11,7 +11,7 @@ from stub_psp.identifiers import mint
 from stub_psp.lifecycle import Lifecycle, Reply
 from stub_psp.log import log
 from stub_psp.metrics import Metrics
-from stub_psp.store.attempts import Attempts
+from stub_psp.store import Store
 from stub_psp.wire import BodyTooLargeError, ClientGoneError, Connection, Receive, Scope, Send
 
 _CLOSE = (b"connection", b"close")
@@ -24,13 +24,17 @@ class Application:
         self,
         lifecycle: Lifecycle,
         dialect: Dialect,
-        attempts: Attempts,
+        store: Store,
         metrics: Metrics,
         stopping: asyncio.Event,
+        epoch_header: str | None = None,
     ) -> None:
+        """``epoch_header`` is the request header that says in which epoch it was sent."""
+        self._epoch_header = epoch_header.lower().encode() if epoch_header else None
         self._lifecycle = lifecycle
         self._dialect = dialect
-        self._attempts = attempts
+        self._attempts = store.attempts
+        self._epochs = store.epochs
         self._metrics = metrics
         self._stopping = stopping
 
@@ -74,6 +78,9 @@ class Application:
         request_id: str,
         received_ns: int,
     ) -> tuple[str | None, Reply]:
+        if self._epoch_header is not None:
+            said = request.headers.get(self._epoch_header)
+            self._epochs.note(request_id, said, received_ns)
         try:
             call = self._dialect.read(request, account)
         except InvalidError as refused:

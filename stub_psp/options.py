@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Options(Struct, frozen=True):
     seed: int
     reference_field: str
     reference_prefix: str
+    epoch_header: str | None
     insecure_control: bool
     webhooks: Settings
 
@@ -44,6 +46,7 @@ def parse(arguments: Sequence[str]) -> Options:
         seed=given.seed,
         reference_field=given.reference_field,
         reference_prefix=given.reference_prefix,
+        epoch_header=given.epoch_header,
         insecure_control=given.insecure_control,
         webhooks=Settings(
             schedule=Schedule(given.webhook_delays, given.webhook_give_up_s),
@@ -82,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help="beginning of references that is left out of draws, as it differs from run to run",
     )
     parser.add_argument(
+        "--epoch-header",
+        type=_header,
+        metavar="NAME",
+        help="request header with the epoch it was sent in, a whole number, for the god view",
+    )
+    parser.add_argument(
         "--insecure-control", action="store_true", help="serve the control plane without a token"
     )
     parser.add_argument("--webhook-ca", type=Path, metavar="FILE", help="CA of https endpoints")
@@ -102,6 +111,12 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a header's name: letters, digits and -")
+    return text
 
 
 def _positive(text: str) -> float:

@@ -50,7 +50,12 @@ class Stub:
         lifecycle = Lifecycle(self._store, dialect, self._faults, backstage.clock, self._executed)
         self._couriers = Couriers(self._store, dialect, self._metrics, options.webhooks)
         self._api = Application(
-            lifecycle, dialect, self._store.attempts, self._metrics, self._stopping
+            lifecycle,
+            dialect,
+            self._store,
+            self._metrics,
+            self._stopping,
+            options.epoch_header,
         )
         self._control = ControlPlane(
             store=self._store,

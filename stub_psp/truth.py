@@ -24,6 +24,7 @@ _ATTEMPTS = (
     "request, account, endpoint, reference, key, received_mono_ns, answered_mono_ns, status,"
     " replayed, rule, point, payment_intent, charge"
 )
+_EPOCHS = ("request", "epoch", "received_mono_ns")
 _EVENTS = "id, type, object, reference"
 _DELIVERIES = (
     *("event", "type", "object", "reference", "attempt"),
@@ -91,6 +92,10 @@ def _event_row(values: tuple[Any, ...]) -> Row:
     return row
 
 
+def _epoch_row(values: tuple[Any, ...]) -> Row:
+    return dict(zip(_EPOCHS, values, strict=True))
+
+
 TABLES = {
     "psp_attempts": [
         (f"SELECT seq, {_ATTEMPTS} FROM attempts WHERE seq > ? ORDER BY seq", _attempt)
@@ -107,6 +112,12 @@ TABLES = {
             "SELECT seq, value, key, request, created_mono_ns FROM refunds WHERE seq > ?"
             " ORDER BY seq",
             _refund_row,
+        )
+    ],
+    "psp_epochs": [
+        (
+            "SELECT seq, request, epoch, received_mono_ns FROM epochs WHERE seq > ? ORDER BY seq",
+            _epoch_row,
         )
     ],
     # Attempt 0 is the making of the event, then every try to deliver it.

@@ -7,7 +7,7 @@ attempt that made it.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -59,6 +59,11 @@ CREATE TABLE attempts (
     clock_s INTEGER, digest BLOB, kept_status INTEGER, kept_body BLOB);
 -- The attempt that holds the result of a key; ``slot`` is a hash of account and key.
 CREATE TABLE results (slot BLOB PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
+
+-- The epoch that a request says it was sent in, for requests that say one.
+CREATE TABLE epochs (
+    seq INTEGER PRIMARY KEY, request TEXT NOT NULL, epoch INTEGER NOT NULL,
+    received_mono_ns INTEGER NOT NULL);
 
 CREATE TABLE rules (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,

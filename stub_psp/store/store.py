@@ -9,6 +9,7 @@ from stub_psp.identifiers import PREFIXES, numbered
 from stub_psp.store.attempts import Attempts
 from stub_psp.store.database import Database
 from stub_psp.store.deliveries import Deliveries
+from stub_psp.store.epochs import Epochs
 from stub_psp.store.events import Events
 from stub_psp.store.objects import Objects
 from stub_psp.store.rulebook import RuleRows
@@ -24,6 +25,7 @@ class Store:
         self.events = Events(self.database)
         self.deliveries = Deliveries(self.database)
         self.attempts = Attempts(self.database)
+        self.epochs = Epochs(self.database)
         self.rules = RuleRows(self.database)
         self.secret = self._secret()
         self._last = {table: self._last_seq(table) for table in PREFIXES}

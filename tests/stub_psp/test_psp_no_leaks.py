@@ -63,7 +63,7 @@ def test_card_numbers_stay_nowhere(start_stub, tmp_path):
         send(stub, "GET", f"/v1/{good}", {}),
         send(stub, "PUT", f"/v1/{good}", card(good)),
     ]
-    tables = ("psp_attempts", "psp_charges", "psp_refunds", "psp_events")
+    tables = ("psp_attempts", "psp_charges", "psp_refunds", "psp_events", "psp_epochs")
     pages = [*(f"/_control/truth/{table}" for table in tables), "/metrics"]
     seen += [stub.control_text("GET", page)[1].encode() for page in pages]
     seen += [file.read_bytes() for file in data.iterdir()]  # with the WAL still open

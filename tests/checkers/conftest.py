@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,6 +82,44 @@ class History:
         self["events"].append(
             {"at_ns": round(at_s * S), "kind": kind, "name": name, "what": what, "detail": detail}
         )
+
+    def remedy(self, name: str, steps: dict[str, tuple[float, float]], **detail: Any) -> None:
+        """A remedy that went right: its steps with their begin and end, each with this detail."""
+        text = json.dumps(detail)
+        self.event(min(start for start, _ in steps.values()), "remedy", name, "begin", text)
+        for step, (start_s, end_s) in steps.items():
+            for at_s, what in ((start_s, "begin"), (end_s, "end")):
+                said = json.dumps({"step": step, **detail})
+                self.event(at_s, "remedy_step", name, what, said)
+        self.event(max(end for _, end in steps.values()), "remedy", name, "end", text)
+
+    def snapshot(self, moment: str, node: str, at_s: float, payments: Iterable[int]) -> None:
+        """What a database holds of these payments: as the books have them, all that they are."""
+        place = {"moment": moment, "node": node, "at_ns": round(at_s * S)}
+        self.tables.setdefault("snapshots", [])
+        self.tables.setdefault("commits", [])
+        self.tables.setdefault("snapshot_keys", [])
+        for n in payments:
+            for row in self.all_of("books_payments", n):
+                kept = {k: v for k, v in row.items() if k not in ("refunded_minor", "psp_payment")}
+                self["snapshots"].append(place | kept)
+            for row in self.all_of("books_transitions", n):
+                kept = {k: row[k] for k in ("payment", "intent", "seq", "to_state", "at_us")}
+                self["commits"].append(place | {"epoch": 1, "region": "a"} | kept)
+            made = self.of("books_transitions", n)
+            key = {"key": f"key-{n}", "resource": f"pay-{n}", "created_us": made["at_us"]}
+            self["snapshot_keys"].append(place | key)
+
+    def sample(self, at_s: float, node: str, metric: str, value: float) -> None:
+        """One sample of a metric."""
+        self.tables.setdefault("samples", []).append(
+            {"at_ns": round(at_s * S), "node": node, "metric": metric, "value": value}
+        )
+
+    def epoch(self, epoch: int, region: str, at_s: float) -> None:
+        """A region took the lease."""
+        row = {"epoch": epoch, "region": region, "taken_us": wall(at_s)}
+        self.tables.setdefault("epochs", []).append(row)
 
     def attempt(self, n: int, due_s: float, took_ms: float = 20, **more: Any) -> Row:
         """One attempt of the client, sent when due and answered `took_ms` later."""

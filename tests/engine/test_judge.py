@@ -426,6 +426,27 @@ def test_a_run_that_ended_early_is_undecided(check, missing):
     assert verdict.checks[-1].doubts == (Doubt(f"the run did not get through the phase {missing}"),)
 
 
+def test_a_remedy_that_failed_leaves_the_run_undecided(check):
+    check("good", JUDGED)
+    begun = [
+        event(3, "remedy", "failover", "begin"),
+        event(3, "remedy_step", "failover", "begin", step="promote"),
+    ]
+    failed = [
+        event(4, "remedy_step", "failover", "failed", step="promote", error="no answer"),
+        event(4, "remedy", "failover", "failed", error="no answer"),
+    ]
+    verdict = judge(recorded(*begun, *failed), scenario("good"))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert [d.message for d in verdict.checks[-1].doubts] == [
+        "remedy failover failed at step promote: no answer"
+    ]
+    verdict = judge(recorded(*begun), scenario("good"))
+    assert [d.message for d in verdict.checks[-1].doubts] == [
+        "remedy failover never ended: the run ended at step promote"
+    ]
+
+
 def test_an_empty_run_is_undecided_and_says_why(check):
     check("good", JUDGED)
     verdict = judge(Run.from_rows(), scenario("good"))

@@ -85,6 +85,21 @@ def test_recovery_and_data_loss_come_first(flawless, story):
     assert names == ["recovery_time", "recovery_after_heal", "data_loss", "data_loss_eur"]
 
 
+def test_what_a_failover_lost_stands_for_what_is_gone():
+    lost = (
+        Measure("data_loss_eur", 9, "minor units of eur"),
+        Measure("data_loss", 3, "payments"),
+        Measure("data_loss.failover", 3, "payments"),
+        Measure("data_loss_after_reconciliation", 1, "payments"),
+    )
+    gone = (Measure("data_loss", 5, "payments"), Measure("data_loss_usd", 7))
+    by_failover = result("data_loss", Outcome.PASS, "objective", measures=lost)
+    in_the_end = result("durability", Outcome.FAIL, measures=gone)
+    named = [(m.name, m.value) for m in key_measures(verdict(in_the_end, by_failover))]
+    assert named == [("data_loss", 3), ("data_loss_after_reconciliation", 1), ("data_loss_eur", 9)]
+    assert [m.value for m in key_measures(verdict(in_the_end))] == [5, 7]
+
+
 def test_what_was_judged_is_counted():
     measures = (Measure("intents_judged", 1201), Measure("psp_charges_judged", None))
     assert judged(result("a", Outcome.PASS, measures=measures)) == [

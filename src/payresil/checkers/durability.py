@@ -123,7 +123,9 @@ def durability(
     the amount by currency, and in `data_loss_oldest` when the oldest of them was acknowledged, in
     seconds of run time. Money taken from a customer who was told otherwise is a violation even when
     it was given back later. `clock_skew`: how far the clock of the service's database may be ahead
-    of the harness's.
+    of the harness's. Where regions replicate asynchronously, a failover loses payments by design:
+    ask `data_loss` there, which holds what a promoted database lacked, the same payments that this
+    finds absent or written down again later, against a recovery point objective.
     """
     ((acknowledged, charges, payments, timed),) = run.rows(_ACKNOWLEDGED)
     wrong = run.rows(_WRONG, [clock_skew.ns])

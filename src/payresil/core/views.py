@@ -1,4 +1,4 @@
-"""The views that checkers and people ask: intents, faults, phases, the timeline of an intent."""
+"""The views that checkers and people ask: intents, faults, phases, remedies, the timeline."""
 
 from __future__ import annotations
 
@@ -105,6 +105,40 @@ select phase, start_ns, end_ns from (
 ) where what = 'begin'
 """
 
+#: A remedy that may run again has another id; a step may come again within one. What is not ended
+#: has neither end nor detail of an end: its detail is that of its begin.
+_REMEDY_SPANS = """
+create view remedy_spans as
+select kind, name as remedy, step, at_ns as start_ns, ended.at as end_ns,
+       coalesce(ended.what = 'failed', false) as failed,
+       coalesce(ended.detail, detail) as detail, detail as begin_detail
+from (
+  select *, min({'at': at_ns, 'what': what, 'detail': detail}) filter (what <> 'begin') over (
+             partition by kind, name, step order by at_ns
+             range between current row and unbounded following) as ended
+  from (
+    select kind, name, what, at_ns, detail,
+           case when kind = 'remedy_step' and json_valid(detail)
+                then json_extract_string(detail, '$.step') end as step
+    from events where kind in ('remedy', 'remedy_step')
+  )
+) where what = 'begin'
+"""
+
+#: Every remedy, from its begin to its end or failure.
+_REMEDIES = """
+create view remedies as
+select remedy, start_ns, end_ns, failed, detail, begin_detail
+from remedy_spans where kind = 'remedy'
+"""
+
+#: Every step of every remedy.
+_REMEDY_STEPS = """
+create view remedy_steps as
+select remedy, step, start_ns, end_ns, failed, detail
+from remedy_spans where kind = 'remedy_step'
+"""
+
 #: A number reserved for a generator whose row was lost with it: unknown, never phantom.
 _LOST_ROWS = """
 create view reserved_without_row as
@@ -182,6 +216,9 @@ VIEWS = (
     _FAULT_WINDOWS,
     _PHASES,
     _PHASE_SPANS,
+    _REMEDY_SPANS,
+    _REMEDIES,
+    _REMEDY_STEPS,
     _LOST_ROWS,
     _TIMELINE,
     *BOOKS_VIEWS,

@@ -12,6 +12,7 @@ import duckdb
 
 from payresil.core.protocols import Window
 from payresil.core.registry import Member, UnknownMember, checkers, faults
+from payresil.core.remedy_record import unfinished
 from payresil.core.results import (
     CheckResult,
     Doubt,
@@ -264,6 +265,8 @@ def _whole(run: Run, scenario: Scenario) -> CheckResult:
     for phase in _PHASES:
         if phase not in ended:
             said.add(Doubt(f"the run did not get through the phase {phase}"))
+    for words in unfinished(run):
+        said.add(Doubt(words))
     return CheckResult(
         name="run",
         kind="evidence",

@@ -14,8 +14,14 @@ _JUDGED = "_judged"
 
 #: Measures that belong on the first screen wherever a check gives them, in this order. Those of
 #: one fault among several (``recovery_time.crash``) stay in the table.
-_KEY_MEASURES = ("recovery_time", "recovery_after_heal", "data_loss")
+_KEY_MEASURES = (
+    "recovery_time",
+    "recovery_after_heal",
+    "data_loss",
+    "data_loss_after_reconciliation",
+)
 _AMOUNTS = "data_loss_"  # by currency, and the age of the oldest
+_BY_DESIGN = "data_loss"  # the check that says what a failover lost; others measure it, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,25 @@ def total(check: CheckResult) -> int:
 
 def key_measures(verdict: Verdict) -> tuple[Measure, ...]:
     """Recovery time and data loss, where a check measured them."""
-    measures = [measure for check in verdict.checks for measure in check.measures]
+    by_failover = [check for check in verdict.checks if _is_of(check, _BY_DESIGN)]
+    measures = [
+        measure
+        for check in verdict.checks
+        for measure in check.measures
+        if not (by_failover and check not in by_failover and measure.name.startswith(_BY_DESIGN))
+    ]
     named = [measure for key in _KEY_MEASURES for measure in measures if measure.name == key]
-    return (*named, *(measure for measure in measures if measure.name.startswith(_AMOUNTS)))
+    amounts = (
+        measure
+        for measure in measures
+        if measure.name.startswith(_AMOUNTS) and measure.name not in _KEY_MEASURES
+    )
+    return (*named, *amounts)
+
+
+def _is_of(check: CheckResult, checker: str) -> bool:
+    """Whether `check` is one of this checker's; the second of a kind is called ``recovery.2``."""
+    return check.name.split(".")[0] == checker
 
 
 def claims(verdict: Verdict) -> list[CheckResult]:

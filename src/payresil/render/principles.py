@@ -53,7 +53,12 @@ TOUCHES: dict[str, tuple[int, ...]] = {
     "refunds": (5,),
     "convergence": (5,),
     "recovery": (8,),
+    "data_loss": (8, 9),
+    "no_split_brain": (9,),
     "durability": (9,),
+    "redundancy": (9,),
+    "restore": (9,),
+    "backup_freshness": (9,),
 }
 
 

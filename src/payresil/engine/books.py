@@ -16,21 +16,31 @@ from payresil.engine.books_sqlite import query_sqlite
 from payresil.engine.service_calls import ServiceCallFailed, ServiceCalls
 
 PSP_TABLES = ("psp_attempts", "psp_charges", "psp_refunds", "psp_events")
+PSP_EPOCHS = "psp_epochs"
 
 Row = Mapping[str, Any]
 
 
 def read_psp(
-    folder: Path, psp: Psp, zero_mono_ns: int, *, only: str | None = None
+    folder: Path,
+    psp: Psp,
+    zero_mono_ns: int,
+    *,
+    only: str | None = None,
+    epochs: bool = False,
 ) -> dict[str, int]:
     """The PSP's god view; rows by table.
 
     `only` is what references begin with that are of this run: the PSP has others' payments too.
+    With `epochs` requests say in which epoch they were sent.
     """
     counts = {}
     for table in PSP_TABLES:
         rows = [_in_run_time(row, zero_mono_ns, table) for row in psp.truth(table)]
         counts[table] = _write(folder, table, _ours(rows, "reference", only))
+    if epochs:
+        rows = [_in_run_time(row, zero_mono_ns, PSP_EPOCHS) for row in psp.truth(PSP_EPOCHS)]
+        counts[PSP_EPOCHS] = _write(folder, PSP_EPOCHS, rows)
     return counts
 
 

@@ -13,6 +13,7 @@ from payresil.engine.books import read_psp, read_service
 from payresil.engine.created import CREATED_FILE, list_created, take_back
 from payresil.engine.journal import Journal
 from payresil.engine.phases import Phases
+from payresil.engine.regional_books import read_regions
 from payresil.engine.run_plan import RunPlan
 from payresil.engine.service_calls import ServiceCallFailed, ServiceCalls
 from payresil.engine.stopping import Stop
@@ -74,7 +75,10 @@ def _audit(
     # Others use a system that runs already, too.
     only = None if plan.attached is None else f"{assembly.run}-"
     if "psp_rules" in environment.capabilities:
-        counts = read_psp(plan.folder, environment.psp, zero_ns, only=only)
+        epochs = plan.system.epoch_header is not None
+        counts = read_psp(plan.folder, environment.psp, zero_ns, only=only, epochs=epochs)
+    if "regions" in environment.capabilities:
+        read_regions(plan.folder, plan.system, environment, journal)
     counts |= read_service(plan.folder, plan.system, environment.endpoints, calls, only=only)
     journal.write("step", "audit", "end", audited=audited, rows=counts)
 

@@ -20,6 +20,7 @@ from payresil.core.registry import backends, faults, remedies
 from payresil.core.tables import seal
 from payresil.engine.closing import close_books
 from payresil.engine.journal import Journal
+from payresil.engine.keeping import Keeper
 from payresil.engine.phases import Phases
 from payresil.engine.progress import Progress
 from payresil.engine.prometheus.finding import asks_prometheus
@@ -61,6 +62,7 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
     (plan.folder / "logs").mkdir(exist_ok=True)
     journal = Journal(plan.folder)
     phases = Phases(journal, progress.phase)
+    keeper = Keeper(plan.folder, lambda: journal.zero_ns or 0)
     with _scratch() as work:
         assembly = Assembly(
             run=secrets.token_hex(4),
@@ -74,6 +76,7 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             on_event=journal.write,
             attached=plan.attached,
             asks_prometheus=asks_prometheus(plan.scenario, plan.prometheus, plan.attached),
+            keep=keeper.keep,
         )
         recording = _Recording(plan, assembly, journal, phases, progress, stop)
         try:
@@ -87,6 +90,7 @@ def execute(plan: RunPlan, launcher: Launcher, progress: Progress, stop: Stop) -
             words = f"{type(error).__name__}: {error}"
             journal.write("harness", "harness", "broken", error=words, traceback=format_exc())
         finally:
+            keeper.close()
             _finish(recording)
 
 
@@ -137,7 +141,8 @@ def _run(recording: _Recording, launcher: Launcher) -> None:
         phases.enter("warm-up")
         recording.journal.set_zero(zero_ns)
         write_run_file(plan, recording.assembly, recording.journal, environment)
-        sampler = Sampler(plan.folder, environment.endpoints.metrics, zero_ns)
+        endpoints = environment.endpoints
+        sampler = Sampler(plan.folder, endpoints.metrics, zero_ns, readings=endpoints.readings)
         stack.callback(sampler.close)
         broke = _customers_or_what_broke(recording, environment, traffic, zero_ns)
         close_books(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from payresil.core.attachment import Attached
@@ -35,6 +35,8 @@ def resolve(scenario: Scenario, backend: str, at: Path | None) -> Resolved:
         Refusal: when the backend and the attach file do not go together, or not with the scenario.
     """
     system = load_system(scenario.system.name)
+    if scenario.system.replication is not None:
+        system = replace(system, replication=scenario.system.replication)
     check_start(scenario.system.name, system, backend)
     attached = _attached(scenario, system, backend, at)
     if attached is None:

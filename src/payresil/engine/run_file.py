@@ -71,6 +71,7 @@ def write_run_file(
         "signals": plain(plan.system.signals),
         "logs": plain(plan.system.logs),
         "webhook_events": list(plan.system.webhook_events) if plan.system.webhook_path else [],
+        "replication": plan.system.replication if plan.system.regions else None,
         "most_customers": MOST_CUSTOMERS,
         "pending": list(plan.system.api.pending),
         "has_reconcile_job": plan.system.reconcile is not None,

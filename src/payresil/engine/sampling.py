@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from payresil.core.protocols import Reading
 from payresil.core.schemas import SCRAPE_SECONDS
 from payresil.core.tables import Recorder
 
@@ -26,16 +28,28 @@ class Sampler:
     """
 
     def __init__(
-        self, folder: Path, targets: Mapping[str, str], zero_mono_ns: int, period_s: float = 1.0
+        self,
+        folder: Path,
+        targets: Mapping[str, str],
+        zero_mono_ns: int,
+        period_s: float = 1.0,
+        readings: Callable[[], Sequence[Reading]] | None = None,
     ) -> None:
-        """`targets` is node → URL of its metrics in Prometheus text format."""
+        """`targets` is node → URL of its metrics in Prometheus text format.
+
+        `readings` gives those of nodes that have none, and takes its time where one is away.
+        """
         self._recorder = Recorder(folder, "samples")
         self._targets = dict(targets)
         self._zero_ns = zero_mono_ns
         self._period_s = period_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name="sampler", daemon=True)]
+        if readings is not None:
+            read = partial(self._read, readings)
+            self._threads.append(threading.Thread(target=read, name="reader", daemon=True))
+        for thread in self._threads:
+            thread.start()
 
     def _run(self) -> None:
         with requests.Session() as session:
@@ -44,6 +58,12 @@ class Sampler:
                 for node, url in self._targets.items():
                     self._scrape(session, node, url)
                 self._recorder.flush()
+
+    def _read(self, readings: Callable[[], Sequence[Reading]]) -> None:
+        while not self._stop.wait(self._period_s):
+            at_ns = time.monotonic_ns() - self._zero_ns
+            found = readings()
+            self._recorder.extend([(at_ns, one.node, one.metric, "", one.value) for one in found])
 
     def _scrape(self, session: requests.Session, node: str, url: str) -> None:
         began_ns = ended_ns = time.monotonic_ns()
@@ -64,7 +84,8 @@ class Sampler:
     def close(self) -> None:
         """Stop scraping and end the table."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._recorder.close()
 
 

@@ -22,6 +22,7 @@ START_PLACEHOLDERS = (
     "port",
     "ready_file",
     "database_url",
+    "witness_url",
     "psp_url",
     "psp_api_key",
     "webhook_secret",
@@ -119,6 +120,8 @@ def _service(system: System, at: Places) -> Iterator[Problem]:
 def _is_given(placeholder: str, system: System) -> bool:
     if system.service.form == "compose" and placeholder in NOT_IN_COMPOSE:
         return False
+    if placeholder == "witness_url":
+        return system.regions is not None
     return placeholder != "database_url" or system.needs.database != "none"
 
 

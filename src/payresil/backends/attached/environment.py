@@ -7,7 +7,15 @@ from contextlib import ExitStack
 from payresil.backends.attached.borrowed_psp import BorrowedPsp, NoPsp
 from payresil.backends.heartbeat import Heartbeat
 from payresil.backends.links import ProxiedLinks
-from payresil.core.protocols import Endpoints, EnvironmentBroke, Limits, Networks, Nodes
+from payresil.core.protocols import (
+    Databases,
+    Endpoints,
+    EnvironmentBroke,
+    Limits,
+    Networks,
+    Nodes,
+    Regions,
+)
 from payresil.core.topology import Topology
 
 
@@ -44,6 +52,16 @@ class AttachedEnvironment:
     def limits(self) -> Limits:
         """Raises `EnvironmentBroke`: the nodes are not ours."""
         raise EnvironmentBroke("payresil did not start these nodes, so it does not limit them")
+
+    @property
+    def databases(self) -> Databases:
+        """Raises `EnvironmentBroke`: they are not ours."""
+        raise EnvironmentBroke("payresil did not start these databases, so it does not run them")
+
+    @property
+    def regions(self) -> Regions:
+        """Raises `EnvironmentBroke`: they are not ours."""
+        raise EnvironmentBroke("payresil did not start these regions, so it does not switch them")
 
     def heal(self) -> None:
         """Take away every fault of this run, and read back that none is left.

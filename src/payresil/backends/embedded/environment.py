@@ -12,7 +12,13 @@ from payresil.backends.embedded.startup import Running
 from payresil.backends.heartbeat import Heartbeat
 from payresil.backends.links import ProxiedLinks
 from payresil.backends.psp_control import PspControl
-from payresil.core.protocols import Endpoints, EnvironmentBroke, Limits
+from payresil.core.protocols import (
+    Databases,
+    Endpoints,
+    EnvironmentBroke,
+    Limits,
+    Regions,
+)
 from payresil.core.topology import Node, Topology
 
 
@@ -21,6 +27,24 @@ class HealedLimits(Limits, Protocol):
 
     def heal(self) -> None:
         """Lift every limit, and start again what was killed for one."""
+        ...
+
+
+class Regional(Protocol):
+    """What there is to control of several regions."""
+
+    @property
+    def databases(self) -> Databases:
+        """The databases, over an operator's links."""
+        ...
+
+    @property
+    def regions(self) -> Regions:
+        """The regions, over an operator's links."""
+        ...
+
+    def endpoints(self, at_start: Endpoints) -> Endpoints:
+        """Where things are now, given where they were at the start."""
         ...
 
 
@@ -36,17 +60,18 @@ class RunningEnvironment:
         cut: Cut,
         report: Callable[..., None],
         limits: HealedLimits | None = None,
+        regional: Callable[[NodeControl], Regional] | None = None,
     ) -> None:
         """From now on faults heal by themselves unless their leases are renewed.
 
-        `cut` cuts a node off from the network.
+        `cut` cuts a node off from the network. `regional` makes what there is to control of several
+        regions, with what may be done to their nodes.
 
         Raises:
             EnvironmentBroke: when there is nobody to keep a lease.
         """
         self.topology = topology
         self.capabilities = capabilities
-        self.endpoints: Endpoints = running.endpoints
         self.links: ProxiedLinks = running.links
         self.psp: PspControl = running.psp
         self.networks = Isolation(running.nodes, cut, report)
@@ -54,6 +79,37 @@ class RunningEnvironment:
         self._limits = limits
         self._heartbeat = Heartbeat(_renewals(running))
         self.nodes = NodeControl(running.nodes, leaves=self._leaves, returns=self._returns)
+        self._regional = None if regional is None else regional(self.nodes)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where things are; of several regions, in the one that takes payments now."""
+        if self._regional is None:
+            return self._running.endpoints
+        return self._regional.endpoints(self._running.endpoints)
+
+    @property
+    def databases(self) -> Databases:
+        """The replicated databases.
+
+        Raises:
+            EnvironmentBroke: where there are none.
+        """
+        return self._several().databases
+
+    @property
+    def regions(self) -> Regions:
+        """The regions.
+
+        Raises:
+            EnvironmentBroke: where there is only one.
+        """
+        return self._several().regions
+
+    def _several(self) -> Regional:
+        if self._regional is None:
+            raise EnvironmentBroke("this system has one region, and one database at most")
+        return self._regional
 
     @property
     def limits(self) -> Limits:

@@ -17,6 +17,7 @@ def psp_options(assembly: Assembly, webhook_ca: PurePath) -> tuple[str, ...]:
         *("--seed", str(assembly.seed)),
         *("--reference-field", assembly.system.reference_field),
         f"--reference-prefix={assembly.run}-",
+        *(("--epoch-header", assembly.system.epoch_header) if assembly.system.epoch_header else ()),
         *("--webhook-ca", str(webhook_ca), "--webhook-delays", _WEBHOOK_DELAYS_S),
     )
 

@@ -16,7 +16,9 @@ from payresil.backends.embedded.own_server import OwnServer
 from payresil.backends.embedded.parts import Configuration
 from payresil.backends.embedded.postgres import Postgres
 from payresil.backends.embedded.postgres_files import PostgresFiles
+from payresil.backends.embedded.postgres_roles import Roles
 from payresil.backends.embedded.program import Program
+from payresil.backends.embedded.replication.membership import Membership
 from payresil.backends.embedded.service import Service
 from payresil.backends.links import OnLoopback
 from payresil.backends.ports import HeldPort
@@ -74,6 +76,21 @@ class ProcessWorkshop:
             self._launcher,
             self._log(node),
             instances=self._assembly.system.service.instances,
+        )
+        port = HeldPort()
+        self._stack.callback(port.release)
+        return self._process(node, database.program, port.number), database
+
+    def replica(self, node: Node, roles: Roles) -> tuple[NodeProcess, Postgres]:
+        """One of several databases that replicate each other and share their `roles`."""
+        services = [each for each in self._assembly.topology.nodes if each.role == "service"]
+        database = Postgres(
+            self._work / file_name(node),
+            self._postgres_files,
+            self._launcher,
+            self._log(node),
+            instances=len(services),
+            membership=Membership(str(node), roles),
         )
         port = HeldPort()
         self._stack.callback(port.release)

@@ -58,6 +58,28 @@ def ask(
     return asyncio.run(answer(url, sql, *parameters, timeout_s=timeout_s))
 
 
+def execute(url: str, script: str, *, timeout_s: float = REACH_S) -> None:
+    """Run statements without parameters, all in one transaction.
+
+    Raises:
+        Unreachable: when there is no way to it, or none any more.
+        EnvironmentBroke: when one of them fails.
+    """
+    asyncio.run(_execute(url, script, timeout_s))
+
+
+async def _execute(url: str, script: str, timeout_s: float) -> None:
+    connection = await connect(url, timeout_s)
+    try:
+        await connection.execute(script, timeout=timeout_s)
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        raise unreachable(url, error) from error
+    except asyncpg.PostgresError as error:
+        raise refused(url, error) from error
+    finally:
+        connection.terminate()
+
+
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Says where to, without the password, and how it failed."""
     why = str(error) or "no answer in time"

@@ -33,6 +33,12 @@ def stand_by(member: Postgres, source_address: str) -> None:
     member.write(member.data / "postgresql.auto.conf", line)
 
 
+def stand_alone(member: Postgres) -> None:
+    """When it is started next, take no writes, and stream from nowhere."""
+    member.write(member.data / "standby.signal", "")
+    member.write(member.data / "postgresql.auto.conf", "")
+
+
 def clone(member: Postgres, source_address: str) -> None:
     """Replace what `member` holds, if anything, by a copy of its source, and have it stand by.
 

@@ -1,0 +1,43 @@
+"""What is read of regions at the audit: every database that runs, and the witness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from payresil.core.protocols import Environment, EnvironmentBroke, Unreachable
+from payresil.core.system import System
+from payresil.core.tables import TableError, from_rows, write_sealed
+from payresil.engine.journal import Journal
+from payresil.engine.topologies import WITNESS
+
+
+def read_regions(folder: Path, system: System, environment: Environment, journal: Journal) -> None:
+    """The moment ``end`` of every database, and who held the lease.
+
+    A database that cannot be read is named in the events: checks that need it have doubts then.
+
+    Raises:
+        EnvironmentBroke: when what a query gives does not fit.
+    """
+    for node in environment.databases.nodes():
+        try:
+            environment.databases.snapshot("end", node)
+        except Unreachable as error:
+            journal.write("harness", str(node), "warning", error=f"not read at the end: {error}")
+    if system.lease is None:
+        return
+    (witness,) = environment.topology.select_nodes(WITNESS)
+    try:
+        rows = environment.databases.rows(witness, system.lease.history)
+    except Unreachable as error:
+        journal.write("harness", WITNESS, "warning", error=f"not read at the end: {error}")
+        return
+    _write(folder, "epochs", rows)
+
+
+def _write(folder: Path, table: str, rows: list[dict[str, Any]]) -> None:
+    try:
+        write_sealed(folder, table, from_rows(table, rows))
+    except (TableError, TypeError, ValueError) as error:
+        raise EnvironmentBroke(f"the query of {table} does not fit: {error}") from error

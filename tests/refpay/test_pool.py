@@ -88,6 +88,35 @@ def test_what_was_expired_is_replaced(server):
     asyncio.run(main())
 
 
+def test_one_that_is_disowned_makes_room_and_is_left_alone(server):
+    async def main():
+        pool = Pool(server.connect, 1)
+        lent = await pool.acquire(1)
+        waiting = asyncio.ensure_future(pool.acquire(1))
+        await asyncio.sleep(0)
+        pool.disown(lent)
+        pool.release(lent)
+        assert await waiting is server.made[1]
+        assert not lent.closed
+
+    asyncio.run(main())
+
+
+def test_one_that_was_expired_while_it_was_made_is_made_again(server):
+    async def main():
+        async def connect():
+            made = await server.connect()
+            if len(server.made) == 1:
+                pool.expire()
+            return made
+
+        pool = Pool(connect, 1)
+        assert await pool.acquire(1) is server.made[1]
+        assert server.made[0].closed
+
+    asyncio.run(main())
+
+
 def test_a_closed_one_makes_room_for_who_waits(server):
     async def main():
         pool = Pool(server.connect, 1)

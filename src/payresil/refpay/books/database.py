@@ -7,12 +7,13 @@ run once more on a fresh connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
 
+from payresil.refpay.books.hosts import Hosts
 from payresil.refpay.books.pool import Pool
 
 Row = Mapping[str, Any]
@@ -23,7 +24,7 @@ class DatabaseDownError(Exception):
 
 
 class DatabaseUnknownError(Exception):
-    """The statement may have been committed: its answer was lost."""
+    """The statement may have been committed: its answer was lost, or a standby may lack it."""
 
 
 class Executor(Protocol):
@@ -52,17 +53,42 @@ _REFUSED = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the lease had run out
 )
+#: A write that says nothing: where there are synchronous standbys, its commit waits for them, and
+#: so for everything that was committed before.
+_WAIT_FOR_STANDBY = (
+    "select pg_logical_emit_message(true, 'refpay', '')"
+    " where current_setting('synchronous_standby_names') <> ''"
+)
+#: With these a server warns that it stopped waiting for a synchronous standby: what it says is
+#: committed is so on itself alone. By code, as the text comes in the server's language.
+_NOT_REPLICATED = frozenset({"01000", "57P01"})
 
 
 class Database:
-    """The database at ``url``; nothing connects before the first statement."""
+    """The database at ``url``; nothing connects before the first statement.
+
+    The URL may name several hosts, of which one will do: with ``target_session_attrs=primary``
+    the one that can be written to.
+    """
 
     def __init__(
-        self, url: str, *, name: str, connections: int, timeout_ms: int, settings: Mapping[str, str]
+        self,
+        url: str,
+        *,
+        name: str,
+        connections: int,
+        timeout_ms: int,
+        settings: Mapping[str, str],
+        session: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """``session`` gives more settings, asked for with every new connection."""
         self._timeout = timeout_ms / 1000
-        self._url = url
+        self._hosts = Hosts(url)
+        self._session = session
+        self._warned: set[Any] = set()
+        self._ending: set[asyncio.Future[None]] = set()
         self._settings = {
             "application_name": name,
             "statement_timeout": str(timeout_ms * 4 // 5),  # the server gives up first
@@ -72,15 +98,36 @@ class Database:
         self._pool = Pool(self._connect, connections)
 
     async def _connect(self) -> Any:
-        return await asyncpg.connect(
-            self._url,
-            timeout=self._timeout,
+        return await self._hosts.connect(self._timeout, self._open)
+
+    async def _open(self, url: str, seconds: float) -> Any:
+        connection = await asyncpg.connect(
+            url,
+            timeout=seconds,
             command_timeout=self._timeout,
-            server_settings=self._settings,
+            server_settings={**self._settings, **self._session()},
         )
+        connection.add_log_listener(self._heard)
+        return connection
+
+    def _heard(self, connection: Any, message: Any) -> None:
+        """The server warns, before it says that a statement is done."""
+        if message.sqlstate in _NOT_REPLICATED:
+            self._warned.add(connection)
+
+    def _check_replicated(self, connection: Any) -> None:
+        """Raises DatabaseUnknownError where a commit may be lost with its server."""
+        if connection in self._warned:
+            raise DatabaseUnknownError("committed, and perhaps on no standby")
+
+    def expire(self) -> None:
+        """Make new connections for all statements from now on."""
+        self._pool.expire()
 
     def close(self) -> None:
         """Give up every connection; what a statement still waits for is abandoned."""
+        for ending in self._ending:
+            ending.cancel()
         self._pool.terminate()
 
     async def row(self, statement: str, *args: object) -> Row | None:
@@ -97,7 +144,10 @@ class Database:
             # A pooled connection had died: the others are suspect, a fresh one may work.
             self._pool.expire()
         try:
-            return await self._run_once(statement, args)
+            found = await self._run_once(statement, args)
+            # It may have found done what the first committed, without a standby having it.
+            await self._run_once(_WAIT_FOR_STANDBY, ())
+            return found
         except (ConnectionAbortedError, DatabaseDownError) as error:
             # Whatever became of the second try, the first may have been committed.
             raise DatabaseUnknownError(str(error)) from error
@@ -106,9 +156,10 @@ class Database:
         connection = await self._acquire()
         try:
             found: list[Row] = await connection.fetch(statement, *args)
+            self._check_replicated(connection)
             return found
         except TimeoutError as error:
-            connection.terminate()
+            self._abandon(connection)
             self._pool.expire()
             raise DatabaseUnknownError("no answer in time") from error
         except _REFUSED as error:
@@ -117,12 +168,33 @@ class Database:
             raise DatabaseDownError("statement took too long") from error
         except _BROKEN as error:
             connection.terminate()
+            self._check_replicated(connection)
             raise ConnectionAbortedError(type(error).__name__) from error
         except asyncio.CancelledError:
             connection.terminate()
             raise
         finally:
-            self._pool.release(connection)
+            self._release(connection)
+
+    def _abandon(self, connection: Any) -> None:
+        """End a connection, and what the server is at on it: nobody waits for that any more.
+
+        A server does not notice that its client went while it waits for a standby, and would
+        soon have no connection left for anybody.
+        """
+        self._pool.disown(connection)
+        ending = asyncio.ensure_future(connection.close(timeout=self._timeout))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ended)
+
+    def _ended(self, ending: asyncio.Future[None]) -> None:
+        self._ending.discard(ending)
+        if not ending.cancelled():
+            ending.exception()  # the server is away: there is nothing to end
+
+    def _release(self, connection: Any) -> None:
+        self._warned.discard(connection)
+        self._pool.release(connection)
 
     async def _acquire(self) -> Any:
         try:
@@ -140,6 +212,7 @@ class Database:
         try:
             async with connection.transaction():
                 yield _Transaction(connection)
+            self._check_replicated(connection)
         except (TimeoutError, *_BROKEN, *_REFUSED, asyncpg.QueryCanceledError) as error:
             connection.terminate()
             raise DatabaseUnknownError(type(error).__name__) from error
@@ -147,7 +220,7 @@ class Database:
             connection.terminate()
             raise
         finally:
-            self._pool.release(connection)
+            self._release(connection)
 
     @asynccontextmanager
     async def lock(self, number: int) -> AsyncIterator[bool]:
@@ -168,7 +241,7 @@ class Database:
             connection.terminate()  # gives the lock back, whatever happened
             raise
         finally:
-            self._pool.release(connection)
+            self._release(connection)
 
 
 class _Transaction:

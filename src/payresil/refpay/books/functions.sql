@@ -18,13 +18,16 @@ language sql immutable as $$
 $$;
 
 -- Make a payment and its key, or say what the key made before.
+drop function if exists payment_admit(text, bytea, text, text, bigint, text, text, text, text,
+                                      int, text);
 create or replace function payment_admit(
     p_key text, p_fingerprint bytea, p_id text, p_reference text, p_amount bigint,
     p_currency text, p_capture text, p_method text, p_instance text, p_lease_ms int,
-    p_request text)
+    p_request text, p_until timestamptz default null)
 returns table (fresh boolean, fingerprint bytea, operation text, resource text)
 language plpgsql as $$
 begin
+    perform refuse_after(p_until);
     insert into idempotency_keys (key, fingerprint, operation, resource, request)
     values (p_key, p_fingerprint, 'pay', p_id, p_request) on conflict do nothing;
     if not found then
@@ -85,9 +88,10 @@ end $$;
 
 -- Make a refund, capture or cancellation and its key; verdict: fresh | replay | not_found |
 -- wrong_state | exceeds. A refused request leaves no trace, so its key stays free.
+drop function if exists operation_admit(text, bytea, text, text, text, bigint, text, int, text);
 create or replace function operation_admit(
     p_key text, p_fingerprint bytea, p_id text, p_kind text, p_payment text, p_amount bigint,
-    p_instance text, p_lease_ms int, p_request text)
+    p_instance text, p_lease_ms int, p_request text, p_until timestamptz default null)
 returns table (verdict text, fingerprint bytea, operation text, resource text,
                amount_minor bigint, currency text, psp_payment text)
 language plpgsql as $$
@@ -96,6 +100,7 @@ declare
     amount bigint;
     taken bigint;
 begin
+    perform refuse_after(p_until);
     select * into p from payments where payments.id = p_payment for update;
     if not found then
         return query select 'not_found', null::bytea, null::text, null::text, null::bigint,

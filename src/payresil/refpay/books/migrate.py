@@ -8,9 +8,12 @@ from importlib import resources
 from payresil.refpay.books.database import Database
 
 #: Raise it with every change of the SQL files. An older instance leaves a newer schema alone.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-_FILES = ("schema.sql", "ledger.sql", "functions.sql", "events.sql", "corrections.sql")
+_FILES = (
+    *("schema.sql", "epochs.sql", "replication.sql", "ledger.sql"),
+    *("functions.sql", "events.sql", "corrections.sql"),
+)
 _LOCK = 0x7061_7972  # an advisory lock of this service's own
 
 _VERSIONS = "create table if not exists schema_version (version int not null, digest text not null)"

@@ -24,9 +24,9 @@ async def admit(executor: Executor, new: NewOperation) -> OperationAdmission:
     It is fresh too where an earlier try of this very request was committed without an answer.
     """
     row = await executor.row(
-        "select * from operation_admit($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "select * from operation_admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         new.key, new.fingerprint, new.id, new.kind, new.payment, new.amount_minor, new.instance,
-        new.lease_ms, new.request,
+        new.lease_ms, new.request, new.until,
     )  # fmt: skip
     assert row is not None
     return OperationAdmission(*row.values())
@@ -42,8 +42,10 @@ async def move(executor: Executor, outcome: Outcome) -> tuple[bool, Row] | None:
 
 
 async def get(executor: Executor, id_: str) -> Operation | None:
+    """One operation, as it is on the synchronous standbys too, if there are any."""
     row = await executor.row(
-        f"select {_COLUMNS} from operations o join payments p on p.id = o.payment where o.id = $1",
+        f"select {_COLUMNS} from operations o join payments p on p.id = o.payment"
+        " where o.id = $1 and replicated()",
         id_,
     )
     return _operation(row) if row else None

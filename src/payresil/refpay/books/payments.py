@@ -23,9 +23,9 @@ async def admit(executor: Executor, new: NewPayment) -> Admission:
     It is fresh too where an earlier try of this very request was committed without an answer.
     """
     row = await executor.row(
-        "select * from payment_admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "select * from payment_admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         new.key, new.fingerprint, new.id, new.reference, new.amount_minor, new.currency,
-        new.capture, new.method, new.instance, new.lease_ms, new.request,
+        new.capture, new.method, new.instance, new.lease_ms, new.request, new.until,
     )  # fmt: skip
     assert row is not None
     return Admission(*row.values())
@@ -45,14 +45,17 @@ async def move(executor: Executor, outcome: Outcome) -> tuple[bool, Row] | None:
 
 
 async def get(executor: Executor, id_: str) -> Payment | None:
-    row = await executor.row(f"select {_COLUMNS} from payments where id = $1", id_)
+    """One payment, as it is on the synchronous standbys too, if there are any."""
+    row = await executor.row(f"select {_COLUMNS} from payments where id = $1 and replicated()", id_)
     return _payment(row) if row else None
 
 
 async def by_reference(executor: Executor, reference: str) -> list[Payment]:
-    """Oldest first."""
+    """Oldest first, as they are on the synchronous standbys too, if there are any."""
     rows = await executor.rows(
-        f"select {_COLUMNS} from payments where reference = $1 order by created_at, id", reference
+        f"select {_COLUMNS} from payments where reference = $1 and replicated()"
+        " order by created_at, id",
+        reference,
     )
     return [_payment(row) for row in rows]
 

@@ -37,18 +37,30 @@ class Pool:
                     return connection
                 self._forget(connection)
             if self._open < self._size:
-                return await self._new()
+                made = await self._new()
+                if self._is_good(made):
+                    return made
+                self._forget(made)  # expired while it was being made
+                continue
             connection = await self._wait(timeout)
             if connection is not None:
                 return connection
 
     def release(self, connection: Any) -> None:
         """Give a connection back; one that is closed or was expired is let go."""
+        if connection not in self._born:
+            return  # disowned, or dropped with all others
         if not self._is_good(connection):
             self._forget(connection)
             self._hand_over(None)
         elif not self._hand_over(connection):
             self._idle.append(connection)
+
+    def disown(self, connection: Any) -> None:
+        """Forget a lent connection, which the borrower ends: there is room for another."""
+        if self._born.pop(connection, None) is not None:
+            self._open -= 1
+            self._hand_over(None)
 
     def expire(self) -> None:
         """Trust no connection made before now: whatever broke one may have broken all."""

@@ -49,7 +49,8 @@ class Operation:
 class NewPayment:
     """A payment to be made durable. The worker that asked has it for ``lease_ms``.
 
-    ``request`` tells this request from others with the same key.
+    ``request`` tells this request from others with the same key. After ``until`` the database
+    refuses it; None: it never does.
     """
 
     key: str
@@ -63,6 +64,7 @@ class NewPayment:
     instance: str
     lease_ms: int
     request: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class NewOperation:
     instance: str
     lease_ms: int
     request: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,8 @@ def _start(service: ServiceStart, at: Places) -> Iterator[Problem]:
         if path is not None and not _is_there(at("service", key), path, folder=key == "folder"):
             words = f"a {'folder' if key == 'folder' else 'file'}, seen from this file"
             yield Problem(at("service", key), shown(path), words)
-    if service.flaws and (service.flaw_variable or service.list_flaws):
+    of_service = [flaw for flaw in service.flaws.values() if flaw.promotes == "most_advanced"]
+    if of_service and (service.flaw_variable or service.list_flaws):
         words = "flaws here, or flaw_variable and list_flaws, not both"
         yield Problem(at.key("service", "flaws"), "the key flaws", words)
 

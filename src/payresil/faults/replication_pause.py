@@ -21,12 +21,15 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 
 @fault(evidence=_evidence, needs=("regions", "links"))
 @contextmanager
-def replication_pause(environment: Environment, standby: NodeSelector) -> Iterator[None]:
-    """What the databases write does not reach a standby; nobody is told, and it stays up.
+def replication_pause(
+    environment: Environment, standby: NodeSelector, source: NodeSelector = "db"
+) -> Iterator[None]:
+    """What a database writes does not reach a standby; nobody is told, and it stays up.
 
-    Every link over which it could stream is silent, both ways. What it has received by then, it
-    keeps. It catches up when the fault heals.
+    Every link over which it could stream from `source` is silent, both ways: from any database,
+    unless it is named. What the standby has received by then, it keeps. It catches up when the
+    fault heals.
     """
     silence = [Toxic("timeout", stream, {"timeout": 0}) for stream in streams("both")]
-    with environment.links.apply(f"{standby}->db", silence):
+    with environment.links.apply(f"{standby}->{source}", silence):
         yield

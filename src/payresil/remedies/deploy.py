@@ -12,7 +12,7 @@ def deploy(environment: Environment, steps: RemedyLog, region: str) -> None:
     """The instances of a region are ended in order and started again, one after the other.
 
     The new version is the same program: what is put to the test is the deployment. Steps: decide,
-    and one for each instance. An operator who cannot reach the region stops there.
+    and one for each instance. Where the region does not serve any more, the rollout stops.
     """
     steps.decide()
     nodes = [
@@ -23,16 +23,20 @@ def deploy(environment: Environment, steps: RemedyLog, region: str) -> None:
     if not nodes:
         raise RemedyFailed(f"region {region} has no instance to deploy to")
     for node in nodes:
-        with steps.step(f"instance {node}"):
-            _replace(environment, steps, node, region)
+        with steps.step(f"instance {node}") as found:
+            found["replaced"] = _replace(environment, steps, node, region)
+        if not found["replaced"]:
+            return
 
 
-def _replace(environment: Environment, steps: RemedyLog, node: Node, region: str) -> None:
+def _replace(environment: Environment, steps: RemedyLog, node: Node, region: str) -> bool:
+    """Whether it was replaced: who cannot see the region serve any more leaves it as it is."""
     regions = environment.regions
     was_active = regions.active == region
     if was_active and not regions.serves(region):
-        raise RemedyFailed(f"region {region} does not serve: {node} is left as it is")
+        return False
     environment.nodes.stop(node)
     environment.nodes.start(node)
     if was_active:
-        steps.until(lambda: regions.serves(region))
+        steps.until(lambda: regions.serves(region) or regions.active != region)
+    return True

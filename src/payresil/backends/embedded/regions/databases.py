@@ -13,7 +13,7 @@ from payresil.backends.embedded.regions.members import WITNESS, Members
 from payresil.backends.embedded.regions.snapshots import read_snapshot
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.embedded.replication.questions import ask
-from payresil.core.protocols import Assembly, EnvironmentBroke, Nodes, Standing
+from payresil.core.protocols import Assembly, Nodes, Standing
 from payresil.core.topology import Node
 
 
@@ -96,7 +96,7 @@ class ReplicatedDatabases:
 
     def replicate(self, node: Node, mode: str) -> None:
         """Set what the primary `node` waits for: asynchronous, synchronous or quorum."""
-        operating.replicate(self._url(node, OPERATOR), mode, self._waited_for(node, mode))
+        operating.replicate(self._url(node, OPERATOR), mode, self._members.waited_for(node, mode))
         self._assembly.on_event("node", str(node), "replicates", mode=mode)
 
     def fence(self, node: Node) -> None:
@@ -132,17 +132,6 @@ class ReplicatedDatabases:
             self._assembly.keep(table, named, at_ns)
         counts = {table: len(rows) for table, rows in found.items()}
         self._assembly.on_event("node", str(node), "read", moment=moment, rows=counts)
-
-    def _waited_for(self, node: Node, mode: str) -> tuple[str, ...]:
-        """In synchronous mode the standby of the other region; any one, in a quorum."""
-        if mode == "asynchronous":
-            return ()
-        others = [each for each in self._members.databases if each != node]
-        if mode == "synchronous":
-            others = [each for each in others if each.region != node.region]
-        if not others:
-            raise EnvironmentBroke(f"{node} has no standby to wait for")
-        return tuple(map(str, others))
 
     def _url(self, node: Node, role: str) -> str:
         if node in self._restored:

@@ -55,3 +55,20 @@ class Members:
             if source != node and self.source_address(node, source) == address:
                 return source
         return None
+
+    def waited_for(self, node: Node, mode: str) -> tuple[str, ...]:
+        """Whose word the commits of `node` wait for.
+
+        In mode synchronous the standby of the other region, in mode quorum any standby.
+
+        Raises:
+            EnvironmentBroke: when there is none.
+        """
+        if mode == "asynchronous":
+            return ()
+        others = [each for each in self.databases if each != node]
+        if mode == "synchronous":
+            others = [each for each in others if each.region != node.region]
+        if not others:
+            raise EnvironmentBroke(f"{node} has no standby to wait for")
+        return tuple(map(str, others))

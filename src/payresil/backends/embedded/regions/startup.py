@@ -9,11 +9,12 @@ from payresil.backends.embedded.caddy import Caddy
 from payresil.backends.embedded.caddy_config import Site, balancer, router
 from payresil.backends.embedded.certificates import Certificates
 from payresil.backends.embedded.postgres import Postgres
+from payresil.backends.embedded.postgres_roles import OPERATOR as OPERATES
 from payresil.backends.embedded.postgres_roles import SERVICE, Roles
 from payresil.backends.embedded.regions.archiving import Archiving
 from payresil.backends.embedded.regions.control import RegionControl, RouterControl
 from payresil.backends.embedded.regions.members import OPERATOR, WITNESS, Members
-from payresil.backends.embedded.replication import standby
+from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.embedded.replication.questions import ask, execute
 from payresil.backends.embedded.startup import Running, Startup
 from payresil.backends.embedded.workshop import ProcessWorkshop
@@ -82,6 +83,12 @@ class RegionalStartup(Startup):
         self.archiving.begin(self._primary)
         for node in self._replicas:
             self._nodes[node].await_ready()
+            if node != self._primary:
+                source = self._links.address(Link(node, self._primary))
+                operating.await_streaming(self.members.direct_url(node, OPERATES), source)
+        mode = self._assembly.system.replication
+        waited_for = self.members.waited_for(self._primary, mode)
+        operating.replicate(self.members.direct_url(self._primary, OPERATES), mode, waited_for)
 
     def _prepare_caddies(self, tls: Certificates) -> None:
         ready = self._assembly.system.service.ready

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCENARIO ?= scenarios/gate/psp-lost-answers.yaml
 
-.PHONY: run test zoo programs-test guide docker-test lint bench clean
+.PHONY: run test zoo programs-test guide docker-test lint bench rehearsal-soak clean
 
 run: .venv/.installed
 	$(BIN)/payresil run $(SCENARIO)
@@ -41,6 +41,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# Forty regions are lost at random moments; what is reported lost must be what was. Half an hour.
+rehearsal-soak: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.region_loss --keep docs/region-loss.md
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "payresil needs Python 3.11 or newer: make PYTHON=python3.11 …")'

@@ -162,7 +162,7 @@ class Postgres:
 
     @property
     def _environment(self) -> dict[str, str]:
-        """With a file of passwords for libpq, so that none is in a setting, a log or an argument."""
+        """With a file of passwords for libpq: none is in a setting, a log or an argument."""
         if self._membership is None:
             return POSTGRES_ENVIRONMENT
         return {**POSTGRES_ENVIRONMENT, "PGPASSFILE": str(self._password_file)}

@@ -73,7 +73,8 @@ class Psp:
     """The stub PSP and its control plane."""
 
     def __init__(self, folder: Path) -> None:
-        self.node = Node(folder, ["stub_psp", "--data", str(folder / "data"), "--seed", "7"],
+        self.node = Node(folder, ["stub_psp", "--data", str(folder / "data"), "--seed", "7",
+                                  "--epoch-header", "X-Epoch"],
                          {"STUB_PSP_CONTROL_TOKEN": "control-secret"})  # fmt: skip
         self._session = requests.Session()
         self._session.headers["Authorization"] = "Bearer control-secret"

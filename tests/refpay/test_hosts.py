@@ -9,7 +9,8 @@ from contextlib import closing, suppress
 import pytest
 
 from payresil.refpay.books.database import Database, DatabaseDownError
-from payresil.refpay.books.hosts import Hosts, one_host_each
+from payresil.refpay.books.hosts import Hosts
+from payresil.refpay.books.urls import one_host_each
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,36 @@ def test_an_address_that_is_taken_ends_it_with_2(refpay):
     assert "cannot listen" in ended.stderr
 
 
+def test_a_database_may_have_several_hosts():
+    url = "postgresql://u:p@h1:1,h2:2/d?target_session_attrs=primary"
+
+    assert read_settings({**_ENOUGH, "DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://u:secret@h1:1,/d"),
+        ("DATABASE_URL", "postgresql://u:secret@h1:port/d"),
+        ("WITNESS_URL", "http://h:1"),
+        ("RENEW_EVERY_MS", "1800"),
+    ],
+)
+def test_what_a_region_cannot_use_is_named(name, value):
+    with pytest.raises(SettingsError, match=name) as caught:
+        read_settings({**_ENOUGH, name: value})
+
+    assert "secret@" not in str(caught.value)
+
+
+def test_a_lease_has_defaults():
+    settings = read_settings({**_ENOUGH, "WITNESS_URL": "postgresql://u:secret@w:1/d"})
+
+    assert (settings.region_lease_ms, settings.renew_every_ms) == (2000, 400)
+    assert "secret" not in repr(settings)
+    assert read_settings(_ENOUGH).witness_url is None
+
+
 def test_flaws_are_listed_as_json():
     listed = json.loads(_main("--list-flaws").stdout)
 

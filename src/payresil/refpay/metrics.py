@@ -14,6 +14,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from payresil.refpay.lease.held import Lease
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -57,6 +59,22 @@ class Metrics:
             "refpay_database_errors", "Statements without a usable answer", ["kind"],
             registry=registry,
         )  # fmt: skip
+
+        self.fenced = Counter(
+            "refpay_fenced", "What was not done as the lease was not held", ["what"],
+            registry=registry,
+        )  # fmt: skip
+
+    def watch_lease(self, lease: Lease) -> None:
+        """Show whether the lease is held whenever somebody looks."""
+        Gauge(
+            "refpay_lease_held", "This instance holds its region's lease: 1 or 0",
+            registry=self._registry,
+        ).set_function(lambda: float(lease.held))  # fmt: skip
+        Gauge(
+            "refpay_epoch", "The last epoch of its region that this instance knew, 0 for none",
+            registry=self._registry,
+        ).set_function(lambda: float(lease.epoch or 0))  # fmt: skip
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request was answered."""

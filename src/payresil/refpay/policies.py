@@ -25,7 +25,7 @@ from payresil.refpay.psp.answer import Json, PspAnswer
 Send = Callable[[], Awaitable[Json]]
 
 
-def one_key_per_operation(operation: str, attempt: int) -> str:
+def one_key_per_operation(operation: str, attempt: int, region: str) -> str:
     """The PSP key of an operation: the same for each attempt, whoever makes it, for ever."""
     return operation
 
@@ -56,11 +56,16 @@ def every_field(fields: Mapping[str, object]) -> Mapping[str, object]:
     return fields
 
 
+def only_with_the_lease(held: bool) -> bool:
+    """Payments are taken, and the PSP is asked, by the region that holds the lease."""
+    return held
+
+
 @dataclass(frozen=True)
 class Policies:
     """Decisions, each with the sound one as default.
 
-    ``psp_key``: (operation, attempt 1, 2, …) → key sent to the PSP.
+    ``psp_key``: (operation, attempt 1, 2, …, region of the instance) → key sent to the PSP.
     ``admit``: make a payment and its key durable, or find what the key made before.
     ``scope``: what a payment's statements run in, from the intent to the outcome.
     ``unclear``: the state that an answer without one means.
@@ -70,9 +75,11 @@ class Policies:
     ``ask_psp``: get one question answered, given what sends it as a request.
     ``counts``: whether an answer of this status is counted in the metrics.
     ``logs``: of the fields of a log line, those that are written.
+    ``acts``: whether an instance takes payments, given whether it holds its region's lease.
+    ``schema``: SQL that is applied to the books after the service's own.
     """
 
-    psp_key: Callable[[str, int], str] = one_key_per_operation
+    psp_key: Callable[[str, int, str], str] = one_key_per_operation
     admit: Callable[[Executor, NewPayment], Awaitable[Admission]] = payments.admit
     scope: Callable[[Database], AbstractAsyncContextManager[Executor]] = each_statement_commits
     unclear: Callable[[PspAnswer], str | None] = unknown_stays_unknown
@@ -82,6 +89,8 @@ class Policies:
     ask_psp: Callable[[Send], Awaitable[Json]] = once
     counts: Callable[[int], bool] = every_answer
     logs: Callable[[Mapping[str, object]], Mapping[str, object]] = every_field
+    acts: Callable[[bool], bool] = only_with_the_lease
+    schema: str = ""
 
 
 SOUND = Policies()

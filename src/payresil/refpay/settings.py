@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from payresil.refpay.books.urls import one_host_each
+from payresil.refpay.lease.held import MARGIN_MS
+
 #: Settings without a default, with what they must look like.
 _REQUIRED = {
     "DATABASE_URL": "postgresql://user@host:port/database",
@@ -25,6 +28,8 @@ class SettingsError(ValueError):
 class Settings:
     """Settings of one instance. Times are milliseconds; secrets stay out of ``repr``.
 
+    With a ``witness_url`` the instance acts only while its region holds the lease there, for
+    ``region_lease_ms`` from one renewal to the next; without one it acts whenever it runs.
     ``fingerprint_key`` keys the digest of request bodies, so that what is stored cannot be
     searched for a card number; all instances of a service must share it.
     """
@@ -38,6 +43,9 @@ class Settings:
     fingerprint_key: str = field(repr=False)
     instance: str
     region: str
+    witness_url: str | None = field(repr=False)
+    region_lease_ms: int
+    renew_every_ms: int
     flaw: str | None
     psp_timeout_ms: int
     psp_attempts: int
@@ -69,13 +77,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if not environment.get(name)
     ]
     problems += _bad_urls(environment)
-    numbers: dict[str, int] = {}
-    for name, default in _NUMBERS.items():
-        text = environment.get(name.upper()) or str(default)
-        if text.isdecimal() and int(text) > 0:
-            numbers[name] = int(text)
-        else:
-            problems.append(f"{name.upper()} must be a whole number above 0, not {text!r}")
+    numbers = _read_numbers(environment, problems)
+    if numbers["lease_ms"] <= numbers["renew_every_ms"] + MARGIN_MS:
+        problems.append(
+            f"LEASE_MS must be more than RENEW_EVERY_MS and a margin of {MARGIN_MS} ms, or no"
+            " renewal would come in time"
+        )
     if problems:
         raise SettingsError("; ".join(problems))
     instance = environment.get("INSTANCE") or "a/service.1"
@@ -89,6 +96,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fingerprint_key=environment.get("FINGERPRINT_KEY") or environment["API_TOKEN"],
         instance=instance,
         region=environment.get("REGION") or instance.split("/")[0],
+        witness_url=environment.get("WITNESS_URL") or None,
+        region_lease_ms=numbers["lease_ms"],
+        renew_every_ms=numbers["renew_every_ms"],
         flaw=environment.get("FLAW") or None,
         psp_timeout_ms=numbers["psp_timeout_ms"],
         psp_attempts=numbers["psp_attempts"],
@@ -119,20 +129,46 @@ _NUMBERS = {
     "relay_every_ms": 250,
     "reconcile_max_remedies": 5000,  # a run that would do more is stopped for a human
     "reconcile_max_minor": 100_000_000,
+    "lease_ms": 2000,  # of the region, at the witness
+    "renew_every_ms": 400,
+}
+
+
+def _read_numbers(environment: Mapping[str, str], problems: list[str]) -> dict[str, int]:
+    """Every number, with the default where what is given is a problem."""
+    numbers = dict(_NUMBERS)
+    for name, default in _NUMBERS.items():
+        text = environment.get(name.upper()) or str(default)
+        if text.isdecimal() and int(text) > 0:
+            numbers[name] = int(text)
+        else:
+            problems.append(f"{name.upper()} must be a whole number above 0, not {text!r}")
+    return numbers
+
+
+_POSTGRES = ("postgresql", "postgres")
+#: What each URL must look like, and its schemes.
+_URLS = {
+    "DATABASE_URL": (_REQUIRED["DATABASE_URL"], _POSTGRES),
+    "PSP_URL": (_REQUIRED["PSP_URL"], ("http", "https")),
+    "WITNESS_URL": (_REQUIRED["DATABASE_URL"], _POSTGRES),
 }
 
 
 def _bad_urls(environment: Mapping[str, str]) -> list[str]:
-    problems = []
-    for name, schemes in (
-        ("DATABASE_URL", ("postgresql", "postgres")),
-        ("PSP_URL", ("http", "https")),
-    ):
-        text = environment.get(name)
-        if not text:
-            continue
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            # The value is not shown: it may hold a password.
-            problems.append(f"{name} must look like {_REQUIRED[name]}")
-    return problems
+    """The values are not shown: they may hold a password."""
+    return [
+        f"{name} must look like {example}"
+        for name, (example, schemes) in _URLS.items()
+        if (text := environment.get(name)) and not _is_url(text, schemes)
+    ]
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it is a URL with a host, or several, and one of these schemes."""
+    try:
+        every = [urlsplit(one) for one in one_host_each(text)]
+        # Reading a port checks it.
+        return all(one.scheme in schemes and one.hostname and one.port != 0 for one in every)
+    except ValueError:
+        return False

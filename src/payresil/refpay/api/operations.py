@@ -53,6 +53,7 @@ async def _operate(request: Request, kind: str, body: AmountBody | CancelBody) -
         instance=settings.instance,
         lease_ms=settings.lease_ms,
         request=new_id("req"),
+        until=service.standing.until(),
     )
     result = await operate(service, new, payment.reference)
     if isinstance(result, OperationAdmission):

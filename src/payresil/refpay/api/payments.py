@@ -33,6 +33,7 @@ async def create_payment(request: Request) -> Response:
         instance=settings.instance,
         lease_ms=settings.lease_ms,
         request=new_id("req"),
+        until=service.standing.until(),
     )
     result = await pay(service, new, body.method())
     if isinstance(result, Admission):

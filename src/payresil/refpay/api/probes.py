@@ -20,10 +20,12 @@ async def health(request: Request) -> Response:
 
 
 async def readiness(request: Request) -> Response:
-    """The database answers, can be written to, and has the schema."""
+    """The lease is held, and the database answers, can be written to, and has the schema."""
     service = service_of(request)
+    if not service.standing.acts:
+        return refuse(503, "fenced", "this region does not hold the lease")
     if not service.ready.is_set():
-        return refuse(503, "not_ready", "the schema is not applied yet")
+        return refuse(503, "not_ready", "the database is away, or a standby, or has no schema yet")
     try:
         async with asyncio.timeout(_PATIENCE_S):
             row = await service.database.row("select pg_is_in_recovery() as standby")

@@ -27,10 +27,20 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.scope["service"])
 
 
+def check_standing(request: Request) -> None:
+    """Whether this instance may act. Raises RefusedError."""
+    service = service_of(request)
+    if not service.standing.acts:
+        service.metrics.fenced.labels(request.scope["endpoint"].__name__).inc()
+        raise RefusedError(503, "fenced",
+                           "nothing was done: this region does not hold the lease")  # fmt: skip
+
+
 def check_customer(request: Request) -> Service:
-    """The service, for a caller with the customers' token. Raises RefusedError."""
+    """The service, for a caller with the customers' token, while it acts. Raises RefusedError."""
     service = service_of(request)
     _check_bearer(request, service.settings.api_token)
+    check_standing(request)
     return service
 
 

@@ -6,12 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from payresil.refpay.api.answers import answer, refuse
-from payresil.refpay.api.requests import service_of
+from payresil.refpay.api.requests import check_standing, service_of
 from payresil.refpay.work.receive import EventError, SignatureError, read_event
 
 
 async def receive_event(request: Request) -> Response:
     """200 once the event and its effect are committed; anything else brings it again."""
+    check_standing(request)
     service = service_of(request)
     body = await request.body()
     signature = request.headers.get("stripe-signature")

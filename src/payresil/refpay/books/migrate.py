@@ -20,13 +20,14 @@ _VERSIONS = "create table if not exists schema_version (version int not null, di
 _PATIENCE_S = 20  # another instance may be at it, on a busy machine
 
 
-async def migrate(database: Database) -> bool:
-    """Apply the schema under an advisory lock; True if anything had to be done.
+async def migrate(database: Database, more: str = "") -> bool:
+    """Apply the schema, and ``more`` SQL, under an advisory lock; True if anything was done.
 
     Raises DatabaseDownError or DatabaseUnknownError.
     """
     folder = resources.files(__package__)
-    script = "\n".join((folder / name).read_text(encoding="utf-8") for name in _FILES)
+    parts = [(folder / name).read_text(encoding="utf-8") for name in _FILES]
+    script = "\n".join([*parts, more] if more else parts)
     digest = hashlib.sha256(script.encode()).hexdigest()
     async with database.transaction() as transaction:
         await transaction.script(f"select pg_advisory_xact_lock({_LOCK})", _PATIENCE_S)

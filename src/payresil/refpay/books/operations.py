@@ -108,3 +108,13 @@ async def take_over(executor: Executor, instance: str) -> int:
         instance,
     )
     return len(rows)
+
+
+async def take_over_from_others(executor: Executor, region: str) -> int:
+    """In a new epoch: what other regions were at is for this one to finish."""
+    rows = await executor.rows(
+        "update operations set lease_until = now(), answered = true, leased_by = null"
+        " where state = 'processing' and split_part(leased_by, '/', 1) <> $1 returning id",
+        region,
+    )
+    return len(rows)

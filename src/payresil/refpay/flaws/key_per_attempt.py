@@ -12,7 +12,7 @@ from dataclasses import replace
 from payresil.refpay.policies import Policies
 
 
-def _mint(operation: str, attempt: int) -> str:
+def _mint(operation: str, attempt: int, region: str) -> str:
     return str(uuid.uuid4())
 
 

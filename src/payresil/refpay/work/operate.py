@@ -29,7 +29,7 @@ async def operate(
                           admission.currency, "processing",
                           psp_payment=admission.psp_payment)  # fmt: skip
     answer = await service.gateway.ask(
-        requests.operate(operation), lambda attempt: service.policies.psp_key(new.id, attempt)
+        requests.operate(operation), lambda attempt: service.psp_key(new.id, attempt)
     )
     answer = as_operation(operation, answer)
     try:

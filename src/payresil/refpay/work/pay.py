@@ -32,7 +32,7 @@ async def pay(service: Service, new: NewPayment, method: Json) -> Payment | Admi
         )  # fmt: skip
         request = requests.create_payment(payment, method)
         answer = await service.gateway.ask(
-            request, lambda attempt: service.policies.psp_key(payment.id, attempt)
+            request, lambda attempt: service.psp_key(payment.id, attempt)
         )
         return await _write_down(service, executor, payment, method, answer)
 

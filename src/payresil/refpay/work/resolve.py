@@ -94,7 +94,7 @@ class Resolver:
         method = service.cards.get(payment.id)
         if method is None and payment.method:
             method = {"payment_method": payment.method}
-        key = service.policies.psp_key(payment.id, payment.asked + 1)
+        key = service.psp_key(payment.id, payment.asked + 1)
         if method is not None:
             request = requests.create_payment(payment, method)
             answer = await service.gateway.ask_once(request, key)
@@ -159,7 +159,7 @@ class Resolver:
             now = await gateway.ask_once(requests.get_payment(operation.psp_payment), None)
             if now.state != "authorized":
                 return now
-        key = self._service.policies.psp_key(operation.id, operation.asked + 1)
+        key = self._service.psp_key(operation.id, operation.asked + 1)
         answer = await gateway.ask_once(requests.operate(operation), key)
         if operation.kind == "refund" and answer.state is None and answer.stored:
             return await self._look_up_refund(operation)

@@ -208,6 +208,101 @@ def test_faults_that_overlap_are_one_episode(empty, ask):
     assert "recovery_time.cut" not in said.measures
 
 
+FAILOVER = {
+    "detect": (10, 12),
+    "decide": (12, 12.5),
+    "fence": (12.5, 14.5),
+    "promote": (14.5, 15.25),
+    "switch": (15.25, 15.5),
+    "resolve": (15.5, 19),
+    "reconcile": (19, 21),
+}
+
+
+def never_healed(history, at_s=None):
+    """The fault lasts to the end, or is healed then."""
+    history.tables["events"] = [e for e in history["events"] if not e["what"].startswith("heal")]
+    if at_s is not None:
+        history.event(at_s, "fault", "lost", "heal")
+        history.event(at_s, "fault", "lost", "healed")
+
+
+@pytest.mark.parametrize("healed_s", [None, 39.9, 18])
+def test_a_remedy_recovers_what_is_still_broken(empty, ask, healed_s):
+    customers(empty, [(10, 15.4)])
+    never_healed(empty, healed_s)
+    empty.remedy("failover", FAILOVER)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == 6
+    assert said.value("detection_time") == 2
+    assert said.value("decision_time") == 0.5
+    assert said.value("step_fence") == 2
+    assert said.value("step_promote") == 0.75
+    assert said.value("step_switch") == 0.25
+    assert said.value("step_resolve") == 3.5
+    assert said.value("step_reconcile") == 2
+    assert said.value("time_to_zero_unknowns") == 9
+    assert said.value("time_to_zero_unreconciled") == 11
+
+
+def test_without_a_remedy_what_is_still_broken_is_not_recovered(empty, ask):
+    customers(empty, [(10, 15.4)])
+    never_healed(empty)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [d.message for d in said.doubts] == [
+        "lost: it was never healed, so recovery was not seen"
+    ]
+    assert not any(name.startswith(("step_", "detection")) for name in said.measures)
+
+
+def test_a_remedy_that_failed_or_answered_something_else_recovers_nothing(empty, ask):
+    customers(empty, [(10, 15.4)])
+    never_healed(empty)
+    empty.remedy("deploy", {"replace": (2, 9), "more": (9, 11)})  # it began before the fault
+    empty.event(11, "remedy", "failover", "begin")
+    empty.event(11, "remedy_step", "failover", "begin", '{"step": "detect"}')
+    empty.event(12, "remedy_step", "failover", "failed", '{"step": "detect", "error": "no"}')
+    empty.event(12, "remedy", "failover", "failed")
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert len(said.doubts) == 1
+    assert said.value("detection_time") is None
+    assert "step_replace" not in said.measures
+
+
+def test_a_remedy_that_did_not_help_is_a_miss(empty, ask):
+    customers(empty, [(10, 41)])
+    empty.remedy("failover", FAILOVER)
+    assert len(ask(recovery, empty.run(), rto=RTO).findings) == 1
+
+
+def test_after_a_remedy_too_it_takes_some_windows(empty, ask):
+    customers(empty, [(10, 37.5)])
+    never_healed(empty)
+    empty.remedy("failover", FAILOVER)
+    said = ask(recovery, empty.run(), rto=Duration(29))
+    assert [d.message[:38] for d in said.doubts] == ["lost: watched for only 2.000 s after i"]
+
+
+def test_of_several_remedies_each_step_is_named(empty, ask):
+    customers(empty)
+    empty.remedy("failover", FAILOVER)
+    empty.remedy("failback", {"catch_up": (30, 33), "promote": (33, 34)})
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.value("step_promote.failover") == 0.75
+    assert said.value("step_promote.failback") == 1
+    assert said.value("step_catch_up.failback") == 3
+    assert "step_promote" not in said.measures
+
+
+def test_detection_counts_from_the_fault_that_was_answered(empty, ask):
+    customers(empty)
+    empty.event(9, "fault", "lag", "inject")
+    empty.event(30, "fault", "lag", "healed")
+    empty.remedy("failover", FAILOVER)
+    assert ask(recovery, empty.run(), rto=RTO).value("detection_time") == 2
+
+
 def stand_still(history, start_s, end_s, source="load"):
     """A sender does nothing for so long: then it sends what was due, and sees what came."""
     start_ns, end_ns = round(start_s * 1e9), round(end_s * 1e9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payresil.checkers.answering import answering, recovered_by, times
 from payresil.checkers.outages import Episode, Outage, episodes_until, outage_of
 from payresil.checkers.standstill import Standstills, standstills
 from payresil.core.registry import checker
@@ -12,7 +13,8 @@ from payresil.core.run import Run
 from payresil.core.steps import arrivals_ended_ns
 from payresil.core.values import Duration, Share
 
-#: Fewer whole windows than these after the heal do not show that an outage is over.
+#: Fewer whole windows than these after the heal, or after what a remedy recovered, do not show that
+#: an outage is over.
 SETTLED_WINDOWS = 3
 
 #: Payments due in a window that did not end ok.
@@ -38,6 +40,16 @@ def recovery(
     longest recovery counts. An objective that was missed while the harness itself stood still is
     undecided where that can have made it late: by as much time as it stood still, or by payments
     for half of whose time it did, or was catching up. A miss beyond that is a finding.
+
+    Where a remedy that answered the episode came to a good end, recovery was by that, and is seen
+    while the fault is still there; else the fault must have been healed. Of each such remedy it is
+    measured how long its steps took: `detection_time`, from the start of the fault that it answered
+    (the last one to begin before it was detected) to the end of the step detect; `decision_time`,
+    how long the step decide took, a person's confirmation included; `step_…` of the others.
+    `time_to_zero_unknowns` runs from that fault's start to the end of the step resolve, which waits
+    until the service has no payment left whose outcome it does not know;
+    `time_to_zero_unreconciled` to the end of the step reconcile, after which the service's own job
+    finds nothing to do. A step that never came to a good end has no time.
     """
     end_ns = arrivals_ended_ns(run)
     if end_ns is None:
@@ -50,8 +62,23 @@ def recovery(
     yield Measure("intents_judged", sum(outage.judged for _, outage in outages))
     yield Measure("windows_judged", sum(outage.windows for _, outage in outages))
     yield from _times(outages, rto)
+    answers = {episode: answering(run, episode) for episode in episodes}
+    several = sum(len(found) for found in answers.values()) > 1
     for episode, outage in outages:
-        yield from _judge(run, episode, outage, rto, window, threshold)
+        yield from times(run, answers[episode], named=several)
+        over_ns = _over_ns(episode, outage, remedied=recovered_by(answers[episode], episode))
+        yield from _judge(run, episode, outage, rto, window, threshold, over_ns)
+
+
+def _over_ns(episode: Episode, outage: Outage, *, remedied: bool) -> int | None:
+    """From when on it must stay good: recovered, and healed where no remedy did it (ns).
+
+    None when that never came.
+    """
+    if outage.at_most_ns is None or (episode.healed_ns is None and not remedied):
+        return None
+    good_ns = episode.start_ns + outage.at_most_ns
+    return good_ns if remedied else max(good_ns, episode.healed_ns or good_ns)
 
 
 def _times(outages: list[tuple[Episode, Outage]], rto: Duration) -> Iterator[Measure]:
@@ -79,7 +106,13 @@ def _s(ns: int | None) -> float | None:
 
 
 def _judge(
-    run: Run, episode: Episode, outage: Outage, rto: Duration, window: Duration, threshold: Share
+    run: Run,
+    episode: Episode,
+    outage: Outage,
+    rto: Duration,
+    window: Duration,
+    threshold: Share,
+    over_ns: int | None,
 ) -> Iterator[Finding | Doubt]:
     name = " with ".join(episode.faults)
     watched_ns = episode.end_ns - episode.start_ns
@@ -92,7 +125,7 @@ def _judge(
         missed = f"{name}: recovered {outage.sure_ns / 1e9:.3f} s after its start; the RTO is {rto}"
         yield _missed(run, missed, episode, outage, rto, threshold)
     else:
-        yield from _doubts(name, episode, outage, rto, window)
+        yield from _doubts(name, episode, outage, rto, window, over_ns)
 
 
 def _missed(
@@ -125,20 +158,24 @@ def _bad_until(
 
 
 def _doubts(
-    name: str, episode: Episode, outage: Outage, rto: Duration, window: Duration
+    name: str,
+    episode: Episode,
+    outage: Outage,
+    rto: Duration,
+    window: Duration,
+    over_ns: int | None,
 ) -> Iterator[Doubt]:
-    if episode.healed_ns is None:
+    if outage.at_most_ns is not None and over_ns is None:
         yield Doubt(f"{name}: it was never healed, so recovery was not seen")
         return
-    if outage.at_most_ns is None or outage.at_most_ns > rto.ns:
+    if over_ns is None or outage.at_most_ns is None or outage.at_most_ns > rto.ns:
         yield Doubt(
             f"{name}: some windows of {window} had neither a due payment nor a probe, or the run "
             f"was too short, so the RTO of {rto} is undecided; raise the rate or the duration"
         )
         return
-    good_since_ns = max(episode.start_ns + outage.at_most_ns, episode.healed_ns)
-    if episode.end_ns - good_since_ns < SETTLED_WINDOWS * window.ns:
+    if episode.end_ns - over_ns < SETTLED_WINDOWS * window.ns:
         yield Doubt(
-            f"{name}: watched for only {max(0, episode.end_ns - good_since_ns) / 1e9:.3f} s after "
+            f"{name}: watched for only {max(0, episode.end_ns - over_ns) / 1e9:.3f} s after "
             f"it was healed and over; it takes {SETTLED_WINDOWS} windows of {window} at least"
         )

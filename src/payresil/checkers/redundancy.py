@@ -1,0 +1,154 @@
+"""What was acknowledged is held by more than one database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from payresil.checkers.primaries import last_primary, standbys
+from payresil.checkers.promoted import Survivors, survivors
+from payresil.core.registry import checker
+from payresil.core.remedy_record import Remedy, remedies
+from payresil.core.results import Doubt, Finding, Measure, Result
+from payresil.core.run import Run
+
+#: Modes in which a payment is acknowledged only when a standby has it.
+_WAITING = ("synchronous", "quorum")
+
+#: What two databases do not both hold. `$1`: the standby, `$2`: the primary.
+_DIFFERENT = """
+with held as (
+  select distinct node, payment, intent, state, amount_minor, captured_minor, currency, created_us,
+         updated_us
+  from snapshots where moment = 'end' and node in ($1, $2)
+), standby as (select * exclude (node) from held where node = $1),
+primary_ as (select * exclude (node) from held where node = $2)
+select coalesce(p.intent, s.intent) as intent,
+       p.payment is null as is_extra, s.payment is null as is_missing
+from (from primary_ except from standby) p
+full join (from standby except from primary_) s using (payment)
+order by is_missing desc, is_extra desc, intent
+"""
+
+_HELD = "select count(*) from snapshots where moment = 'end' and node = ?"
+
+#: What a standby's replication was like when it was last looked at.
+_LAG = """
+select arg_max(value, at_ns) filter (metric = 'replication_lag_bytes'),
+       arg_max(value, at_ns) filter (metric = 'replication_connected')
+from samples where node = ?
+"""
+
+#: From and to, in nanoseconds of run time; None: to the end of the run.
+Span = tuple[int, int | None]
+
+
+@checker(kind="money", needs=["replication", "attempts", "events", "snapshots"])
+def redundancy(run: Run) -> Iterator[Result]:
+    """A promotion loses nothing that was acknowledged while replication was synchronous, and every
+    standby holds in the end what the primary holds.
+
+    In the modes synchronous and quorum a payment is acknowledged only when a standby has it, so
+    the database that is promoted must hold it as succeeded. What was acknowledged while the remedy
+    degrade_to_async was in force, `degraded_time`, may be lost and is counted in
+    `acknowledged_degraded`. In the end the rows of every standby that runs are held against the
+    primary's; a standby that was still behind when it was last looked at is a doubt. Where
+    replication is asynchronous nothing is promised: ask `data_loss`.
+    """
+    mode = run.meta.get("replication")
+    found = [each for each in survivors(run) if each.node is not None]
+    yield Measure("acknowledged_judged", max((each.acknowledged for each in found), default=0))
+    if mode in _WAITING:
+        yield from _at_promotions(run, found)
+    elif mode is None:
+        yield Doubt("the run does not record whether replication was synchronous")
+    else:
+        yield Doubt(
+            f"replication was {mode}, which promises no redundancy of what is acknowledged: "
+            "ask data_loss how much a failover may lose"
+        )
+    yield from _standbys(run)
+
+
+def _at_promotions(run: Run, found: Sequence[Survivors]) -> Iterator[Result]:
+    spans = _degraded(remedies(run))
+    lost = {payment.intent: (payment, each) for each in found for payment in each.lost}
+    promised = {
+        intent: (payment, each)
+        for intent, (payment, each) in lost.items()
+        if not any(_within(payment.acknowledged_ns, span) for span in spans)
+    }
+    yield Measure("acknowledged_lost", len(promised), "payments")
+    yield Measure("degraded_time", sum(_length_ns(run, span) for span in spans) / 1e9, "s")
+    if spans:
+        yield Measure("acknowledged_degraded", len(lost) - len(promised), "payments")
+    for intent, (payment, each) in promised.items():
+        yield Finding(
+            f"{each.name}: acknowledged {payment.minor} {payment.currency}, absent from "
+            f"{each.node} when it was promoted",
+            intent,
+        )
+
+
+def _degraded(found: Sequence[Remedy]) -> list[Span]:
+    """When replication had been made asynchronous, until a later step said a mode that waits."""
+    spans: list[Span] = []
+    for remedy in found:
+        if remedy.kind != "degrade_to_async":
+            continue
+        restored = [
+            step.end_ns
+            for other in found
+            for step in other.steps
+            if step.done and step.detail.get("mode") in _WAITING and step.end_ns is not None
+            if step.end_ns > remedy.start_ns
+        ]
+        spans.append((remedy.start_ns, min(restored, default=None)))
+    return spans
+
+
+def _within(at_ns: int, span: Span) -> bool:
+    start_ns, end_ns = span
+    return at_ns >= start_ns and (end_ns is None or at_ns < end_ns)
+
+
+def _length_ns(run: Run, span: Span) -> int:
+    start_ns, end_ns = span
+    if end_ns is None:
+        end_ns = run.one("select max(at_ns) from events")
+    return max(0, (end_ns or start_ns) - start_ns)
+
+
+def _standbys(run: Run) -> Iterator[Result]:
+    primary = last_primary(run)
+    if primary is None:
+        yield Doubt("it is not known which database was the primary in the end")
+        return
+    held = run.one(_HELD, [primary])
+    yield Measure("payments_judged", held)
+    if not held:
+        yield Doubt(f"the primary {primary} was not read at the end, or it was empty")
+        return
+    found = standbys(run, primary)
+    yield Measure("standbys_judged", len(found))
+    if not found:
+        yield Doubt("no standby was read at the end, so none is known to hold anything")
+    for standby in found:
+        yield from _compared(run, standby, primary)
+
+
+def _compared(run: Run, standby: str, primary: str) -> Iterator[Finding | Doubt]:
+    rows = run.rows(_DIFFERENT, [standby, primary])
+    if not rows:
+        return
+    missing = sum(is_missing for *_, is_missing in rows)
+    extra = sum(is_extra for _, is_extra, _ in rows)
+    said = (
+        f"{standby} does not hold what {primary} holds in the end: {missing:,} payments missing, "
+        f"{extra:,} extra, {len(rows) - missing - extra:,} different"
+    )
+    ((behind, connected),) = run.rows(_LAG, [standby])
+    if behind or connected == 0:
+        why = f"{behind:,.0f} B behind" if behind else "not connected"
+        yield Doubt(f"{said}; it was {why} when it was last looked at")
+    else:
+        yield Finding(said, rows[0][0])

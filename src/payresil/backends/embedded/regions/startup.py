@@ -83,12 +83,12 @@ class RegionalStartup(Startup):
         self.archiving.begin(self._primary)
         for node in self._replicas:
             self._nodes[node].await_ready()
-            if node != self._primary:
-                source = self._links.address(Link(node, self._primary))
-                operating.await_streaming(self.members.direct_url(node, OPERATES), source)
+        url = self.members.direct_url(self._primary, OPERATES)
+        standbys = [str(node) for node in self._replicas if node != self._primary]
+        operating.await_replayed(url, standbys)
         mode = self._assembly.system.replication
         waited_for = self.members.waited_for(self._primary, mode)
-        operating.replicate(self.members.direct_url(self._primary, OPERATES), mode, waited_for)
+        operating.replicate(url, mode, waited_for)
 
     def _prepare_caddies(self, tls: Certificates) -> None:
         ready = self._assembly.system.service.ready

@@ -119,6 +119,29 @@ def mark(url: str) -> int:
     return int(row["position"])
 
 
+def await_replayed(url: str, standbys: Sequence[str], within_s: float = 15.0) -> None:
+    """Wait until standbys of the primary, by their nodes' names, have replayed what it has now.
+
+    Raises:
+        Unreachable: when the operator cannot get through.
+        EnvironmentBroke: when one has not in time.
+    """
+    names = [standby_name(node) for node in standbys]
+    (now,) = ask(url, "select (pg_current_wal_flush_lsn() - '0/0')::bigint as position")
+
+    async def replayed() -> bool:
+        rows = await answer(url, _REPLAYED, names, now["position"])
+        return len(rows) == len(names)
+
+    asyncio.run(_until(replayed, within_s, f"{', '.join(standbys)} did not catch up"))
+
+
+_REPLAYED = """
+select distinct application_name from pg_stat_replication
+where application_name = any($1::text[]) and (replay_lsn - '0/0')::bigint >= $2
+"""
+
+
 def _names(mode: str, standbys: Sequence[str]) -> str:
     names = ", ".join(map(standby_name, standbys))
     match mode:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from payresil.checkers.redundancy import redundancy
@@ -16,7 +18,14 @@ def failed_over(history):
     history.snapshot("promoted", "b/db", 14.6, PAID)
     for node in ("b/db", "a/db.2"):
         history.snapshot("end", node, 43.5, range(20))
+    stands(history, "b/db", None)
+    stands(history, "a/db.2", "b/db")
     return history
+
+
+def stands(history, node, source):
+    """What a database says at the audit."""
+    history.event(43.6, "node", node, "stands", json.dumps({"source": source}))
 
 
 @pytest.mark.parametrize("mode", ["synchronous", "quorum"])
@@ -111,9 +120,27 @@ def test_a_former_primary_that_never_rejoined_is_no_standby(failed_over, ask):
     failed_over.snapshot("end", "a/db", 43.5, range(3))
     failed_over.sample(40, "a/db", "database_is_primary", 1)
     failed_over.sample(40, "b/db", "database_is_primary", 1)
+    stands(failed_over, "a/db", None)
     said = ask(redundancy, failed_over.run())
     assert said.passes
     assert said.value("standbys_judged") == 1
+
+
+def test_one_that_follows_a_former_primary_is_no_standby_of_this_one(failed_over, ask):
+    failed_over["events"].clear()
+    failed_over.remedy("failover", STEPS)
+    stands(failed_over, "b/db", None)
+    stands(failed_over, "a/db", None)
+    stands(failed_over, "a/db.2", "a/db")
+    said = ask(redundancy, failed_over.run())
+    assert said.passes  # the promotion was judged
+    assert said.value("standbys_judged") == 0
+
+
+def test_one_that_follows_another_standby_is_a_standby(failed_over, ask):
+    failed_over.snapshot("end", "a/db", 43.5, range(20))
+    stands(failed_over, "a/db", "a/db.2")
+    assert ask(redundancy, failed_over.run()).value("standbys_judged") == 2
 
 
 def test_without_a_promotion_the_standbys_are_judged(history, ask):
@@ -121,6 +148,7 @@ def test_without_a_promotion_the_standbys_are_judged(history, ask):
     for node in ("a/db", "b/db"):
         history.snapshot("end", node, 43.5, range(20))
         history.sample(40, node, "database_is_primary", node == "a/db")
+    stands(history, "b/db", "a/db")
     said = ask(redundancy, history.run())
     assert said.passes
     assert (said.value("acknowledged_judged"), said.value("standbys_judged")) == (0, 1)

@@ -21,6 +21,12 @@ select node, arg_max(value, at_ns) = 1 as is_primary from samples
 where metric = 'database_is_primary' group by node
 """
 
+#: Whom each database said at the audit that it streams from.
+_SOURCES = """
+select name, arg_max(json_extract_string(detail, '$.source'), at_ns) from events
+where kind = 'node' and what = 'stands' group by name
+"""
+
 _LAST_PROMOTED = """
 select node from snapshots where moment = 'promoted' order by at_ns desc, node limit 1
 """
@@ -50,7 +56,19 @@ def last_primary(run: Run) -> str | None:
 
 
 def standbys(run: Run, primary: str) -> list[str]:
-    """Databases read at the end that do not hold themselves for a primary, sorted."""
-    alone = {node for node, is_primary in run.rows(_AT_LAST) if is_primary}
+    """Databases read at the end that stream from the primary, directly or through others, sorted.
+
+    One that came back and follows nobody, or another former primary, is no standby of it.
+    """
+    sources = {node: source for node, source in run.rows(_SOURCES) if source is not None}
     nodes = run.rows("select distinct node from snapshots where moment = 'end' order by node")
-    return [node for (node,) in nodes if node != primary and node not in alone]
+    return [node for (node,) in nodes if primary in _upstream(node, sources)]
+
+
+def _upstream(node: str, sources: dict[str, str]) -> set[str]:
+    """Whom a database streams from, whom that one does, and so on."""
+    found: set[str] = set()
+    while (source := sources.get(node)) is not None and source not in found:
+        found.add(source)
+        node = source
+    return found

@@ -15,7 +15,8 @@ from payresil.engine.topologies import WITNESS
 def read_regions(folder: Path, system: System, environment: Environment, journal: Journal) -> None:
     """The moment ``end`` of every database, and who held the lease.
 
-    A database that cannot be read is named in the events: checks that need it have doubts then.
+    With it, whom it streams from then. A database that cannot be read is named in the events:
+    checks that need it have doubts then.
 
     Raises:
         EnvironmentBroke: when what a query gives does not fit.
@@ -23,8 +24,12 @@ def read_regions(folder: Path, system: System, environment: Environment, journal
     for node in environment.databases.nodes():
         try:
             environment.databases.snapshot("end", node)
+            standing = environment.databases.standing(node)
         except Unreachable as error:
             journal.write("harness", str(node), "warning", error=f"not read at the end: {error}")
+            continue
+        role = "primary" if standing.is_primary else "standby"
+        journal.write("node", str(node), "stands", role=role, source=standing.source)
     if system.lease is None:
         return
     (witness,) = environment.topology.select_nodes(WITNESS)

@@ -14,9 +14,14 @@ _ZERO = {"resolve": "time_to_zero_unknowns", "reconcile": "time_to_zero_unreconc
 
 
 def answering(run: Run, episode: Episode) -> list[Remedy]:
-    """The remedies that knew of an episode: they began after it had, or detected it."""
+    """The remedies that knew of an episode: they began after it had, or detected it.
+
+    A planned one answers nothing: it is an episode itself.
+    """
     return [
-        remedy for remedy in remedies(run) if episode.start_ns <= remedy.known_ns < episode.end_ns
+        remedy
+        for remedy in remedies(run)
+        if episode.start_ns <= remedy.known_ns < episode.end_ns and not remedy.planned
     ]
 
 

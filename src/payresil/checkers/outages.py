@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from payresil.core.remedy_record import remedies
 from payresil.core.run import Run
 from payresil.core.values import Duration, Share
 
 _FAULTS = """
-select fault, start_ns, healed_ns from fault_windows
-where start_ns is not null order by start_ns, fault
+select fault, start_ns, healed_ns from fault_windows where start_ns is not null
 """
 _WINDOWS = """
 select (due_ns - $1) // $2 as k, count(*), count(*) filter (outcome = 'ok')
@@ -20,7 +21,10 @@ group by k order by k
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Faults that overlap, and the time until the next ones begin or customers stop coming."""
+    """Faults that overlap, and the time until the next ones begin or customers stop coming.
+
+    A planned interruption, as when payments are moved back to a region, is one like a fault's.
+    """
 
     faults: tuple[str, ...]
     start_ns: int
@@ -56,7 +60,8 @@ class Outage:
 def episodes_until(run: Run, end_ns: int) -> list[Episode]:
     """Overlapping faults together, in order; one that was never healed lasts to the end."""
     found: list[Episode] = []
-    for fault, start_ns, healed_ns in run.rows(_FAULTS):
+    interruptions = [*run.rows(_FAULTS), *_planned(run)]
+    for fault, start_ns, healed_ns in sorted(interruptions, key=lambda one: (one[1], one[0])):
         last = found[-1] if found else None
         if last is not None and (last.healed_ns is None or start_ns <= last.healed_ns):
             healed = None if None in (last.healed_ns, healed_ns) else max(last.healed_ns, healed_ns)
@@ -66,6 +71,15 @@ def episodes_until(run: Run, end_ns: int) -> list[Episode]:
             found[-1] = Episode(last.faults, last.start_ns, last.healed_ns, start_ns)
         found.append(Episode((fault,), start_ns, healed_ns, end_ns))
     return found
+
+
+def _planned(run: Run) -> Iterator[tuple[str, int, int | None]]:
+    """Planned remedies, each from where it takes payments away to where it gives them back."""
+    for remedy in remedies(run):
+        begins = [step.start_ns for step in remedy.steps if step.detail.get("planned")]
+        switch = remedy.step("switch")
+        if begins:
+            yield remedy.id, min(begins), None if switch is None else switch.end_ns
 
 
 def outage_of(run: Run, episode: Episode, window: Duration, threshold: Share) -> Outage:

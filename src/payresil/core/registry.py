@@ -152,17 +152,20 @@ def fault(
     evidence: Callable[..., Any],
     needs: tuple[str, ...] = (),
     bounds: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None,
+    unfelt: bool = False,
 ) -> Callable[..., Any]:
     """Register a fault: ``(Environment, **what YAML says) → context manager``.
 
     `evidence` is ``(Run, Window) → iterator of Measure | Doubt``: it shows from the tables that
     the fault bit, and doubts when it did not. `needs` names capabilities of the environment.
     `bounds` is ``(what YAML says) → iterator of (parameter, what was expected)``: it names values
-    that the signature allows and the fault cannot use, when the scenario is loaded.
+    that the signature allows and the fault cannot use, when the scenario is loaded. `unfelt`:
+    customers need not notice it, so that what they notice meanwhile shows other faults.
     """
 
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
-        more = {} if bounds is None else {"bounds": bounds}
+        more: dict[str, Any] = {} if bounds is None else {"bounds": bounds}
+        more["unfelt"] = unfelt
         faults.add(_plain(call.__name__), call, evidence=evidence, needs=needs, **more)
         return call
 

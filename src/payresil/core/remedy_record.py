@@ -52,6 +52,11 @@ class Remedy:
         """Whether it came to a good end."""
         return self.end_ns is not None and not self.failed
 
+    @property
+    def planned(self) -> bool:
+        """Whether it took payments away by itself, as planned, and answered no fault."""
+        return any(step.detail.get("planned") for step in self.steps)
+
     def step(self, name: str) -> RemedyStep | None:
         """The last step of this name that came to a good end."""
         found = [step for step in self.steps if step.name == name and step.done]

@@ -18,7 +18,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return fell_behind(run, window, [_ARCHIVE], "archive")
 
 
-@fault(evidence=_evidence, needs=("regions", "nodes"))
+@fault(evidence=_evidence, needs=("regions", "nodes"), unfelt=True)
 @contextmanager
 def archive_loss(environment: Environment) -> Iterator[None]:
     """The archive takes no write-ahead log any more, and goes on when the fault heals.

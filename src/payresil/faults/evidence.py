@@ -17,6 +17,7 @@ from typing import Any
 
 from payresil.core.intervals import wilson
 from payresil.core.protocols import Window
+from payresil.core.registry import faults
 from payresil.core.results import Doubt, Measure, Result
 from payresil.core.run import Run
 from payresil.core.steps import detail_of
@@ -191,8 +192,14 @@ def _others(run: Run, window: Window, seen: Seen) -> dict[str, tuple[int, int]]:
     return {
         fault: (start_ns, _NEVER_NS if healed_ns is None else healed_ns + AFTERMATH.ns)
         for fault, start_ns, healed_ns, detail in rows
-        if seen in seen_over(detail_of(detail).get("link"))
+        if not is_unfelt(fault) and seen in seen_over(detail_of(detail).get("link"))
     }
+
+
+def is_unfelt(fault: str) -> bool:
+    """Whether customers need not notice the fault of this id: replication_lag.2, say."""
+    kind = fault.split(".")[0]
+    return kind in faults.names() and bool(faults.get(kind).traits.get("unfelt"))
 
 
 def _overlapping(run: Run, window: Window, seen: Seen) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from payresil.core.topology import Link, Node, Topology
@@ -18,9 +18,15 @@ def border_of(topology: Topology, region: str) -> list[Link]:
     return [x for x in topology.links if (x.source.region == region) != (x.target.region == region)]
 
 
-def between(topology: Topology, one: str, other: str) -> list[Link]:
-    """The links between two regions."""
-    return [x for x in topology.links if {x.source.region, x.target.region} == {one, other}]
+def between(topology: Topology, region: str, others: Collection[str]) -> list[Link]:
+    """The links between a region and others, or places outside of any: operator, router, psp."""
+    return [x for x in border_of(topology, region) if _beyond(x, region) in others]
+
+
+def _beyond(link: Link, region: str) -> str:
+    """What is on the other side: the region, or the place, of a link's other end."""
+    end = link.target if link.source.region == region else link.source
+    return end.region or end.role
 
 
 def regions_of(topology: Topology) -> list[str]:
@@ -28,7 +34,7 @@ def regions_of(topology: Topology) -> list[str]:
     return sorted({node.region for node in topology.nodes if node.region is not None})
 
 
-def are_different(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def are_apart(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A border has two sides."""
-    if given["one"] == given["other"]:
-        yield "other", "another region than `one`"
+    if not given["others"] or given["region"] in given["others"]:
+        yield "others", "other regions than `region`, or places: operator, router, psp"

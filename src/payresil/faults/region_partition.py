@@ -12,19 +12,23 @@ from payresil.core.results import Doubt, Measure, Result
 from payresil.core.run import Run
 from payresil.core.topology import Link
 from payresil.faults.evidence import failed_or_slow, parameters
-from payresil.faults.region_borders import are_different, between
+from payresil.faults.region_borders import are_apart, between
 from payresil.faults.replication_evidence import fell_behind
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:
     """Standbys on one side whose source is on the other, or customers, must have noticed."""
     given = parameters(run, window)
-    sides = {str(given["one"]), str(given["other"])}
+    region, others = str(given["region"]), set(given["others"])
     links = [Link.parse(name) for name in run.meta.get("links", ())]
     standbys = {
         str(x.source)
         for x in links
-        if x.source.role == x.target.role == "db" and {x.source.region, x.target.region} == sides
+        if x.source.role == x.target.role == "db"
+        and (
+            (x.source.region == region and x.target.region in others)
+            or (x.target.region == region and x.source.region in others)
+        )
     }
     results = [list(fell_behind(run, window, [node])) for node in sorted(standbys)]
     results.append(list(failed_or_slow(run, window)))
@@ -34,31 +38,35 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
         yield from (result for each in results for result in each if isinstance(result, Doubt))
 
 
-@fault(evidence=_evidence, needs=("regions", "links"), bounds=are_different)
+@fault(evidence=_evidence, needs=("regions", "links"), bounds=are_apart)
 @contextmanager
 def region_partition(
     environment: Environment,
-    one: str,
-    other: str,
-    lost: Literal["both", "to_other", "to_one"] = "both",
+    region: str,
+    others: list[str],
+    lost: Literal["both", "sent", "received"] = "both",
 ) -> Iterator[None]:
-    """Nothing passes between two regions, or nothing one way; each of them goes on.
+    """Nothing passes between a region and others, or nothing one way; each of them goes on.
 
-    What is sent from `one` to `other` is lost without a word, or what is sent back, or both.
-    Connections can be made and stay open.
+    What the region has `sent` to them is lost without a word, or what it would have `received`, or
+    both. `others` are regions, or places outside of any: operator, router, psp. Connections can be
+    made and stay open.
     """
-    links = between(environment.topology, one, other)
+    links = between(environment.topology, region, others)
     if not links:
-        raise EnvironmentBroke(f"there is no link between {one} and {other}")
+        raise EnvironmentBroke(f"there is no link between {region} and {', '.join(others)}")
     with ExitStack() as stack:
         for link in links:
-            towards_other = "upstream" if link.source.region == one else "downstream"
-            towards_one = "downstream" if link.source.region == one else "upstream"
-            chosen = {
-                "both": (towards_other, towards_one),
-                "to_other": (towards_other,),
-                "to_one": (towards_one,),
-            }[lost]
-            silence = [Toxic("timeout", stream, {"timeout": 0}) for stream in chosen]
+            silence = [
+                Toxic("timeout", stream, {"timeout": 0}) for stream in _lost(link, region, lost)
+            ]
             stack.enter_context(environment.links.apply(str(link), silence))
         yield
+
+
+def _lost(link: Link, region: str, lost: str) -> tuple[str, ...]:
+    """The streams of a connection in which something is lost."""
+    sent, received = ("upstream", "downstream")
+    if link.source.region != region:
+        sent, received = received, sent
+    return {"both": (sent, received), "sent": (sent,), "received": (received,)}[lost]

@@ -19,7 +19,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return fell_behind(run, window, [str(parameters(run, window)["standby"])])
 
 
-@fault(evidence=_evidence, needs=("regions", "links"))
+@fault(evidence=_evidence, needs=("regions", "links"), unfelt=True)
 @contextmanager
 def replication_lag(
     environment: Environment, standby: NodeSelector, delay: Duration

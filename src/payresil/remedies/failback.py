@@ -30,7 +30,7 @@ def failback(environment: Environment, steps: RemedyLog, to: str) -> None:
             found[str(node)] = databases.rejoin(node, source)
     with steps.step("catch_up"):
         steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.05)
-    fence_by_lease(environment, steps, to)
+    fence_by_lease(environment, steps, to, planned=True)
     with steps.step("level"):
         steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.02)
     with steps.step("promote") as found:

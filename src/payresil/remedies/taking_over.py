@@ -15,9 +15,15 @@ from payresil.core.protocols import (
 from payresil.core.topology import Node
 
 
-def fence_by_lease(environment: Environment, steps: RemedyLog, region: str) -> None:
-    """The step ``fence``: wait the lease of the other region out, and take the next epoch."""
+def fence_by_lease(
+    environment: Environment, steps: RemedyLog, region: str, *, planned: bool = False
+) -> None:
+    """The step ``fence``: wait the lease of the other region out, and take the next epoch.
+
+    `planned`: it ends payments that went well until then.
+    """
     with steps.step("fence") as found:
+        found["planned"] = planned
 
         def taken() -> bool:
             epoch, remaining_ms = environment.regions.take_lease(region)

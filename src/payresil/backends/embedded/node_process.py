@@ -70,6 +70,7 @@ class NodeProcess:
         Raises:
             EnvironmentBroke: when there is no such program.
         """
+        self._process = None  # or the one before would seem to have ended by itself
         self._told_to_end = False
         self._started_s = time.monotonic()
         self._current = self._program(self.port)

@@ -20,6 +20,7 @@ from payresil.render.charts.series import Series, series
 from payresil.render.charts.stage import stage
 from payresil.render.headline import headline
 from payresil.render.numbers import number, plural
+from payresil.render.remedies import definitions, remedy_rows
 from payresil.render.visible import visible
 from payresil.render.wording import SIGNS, STATUSES, TERMS
 
@@ -62,6 +63,8 @@ def html(run: Run, verdict: Verdict) -> str:
             tiles=page.tiles(run, verdict),
             checks=page.check_rows(verdict),
             faults=page.fault_rows(run, verdict),
+            remedies=remedy_rows(run),
+            definitions=definitions(verdict),
             findings=shown,
             open_timelines=_OPEN,
             listed=[finding for finding in shown if finding.timeline is None],
@@ -105,7 +108,7 @@ def _drawings(run: Run, data: Series | None) -> Iterator[Drawing]:
     yield _drawn(
         rate(data, where),
         f"The customers' load, one point per {each}, standing where it was due. The prober and "
-        "the audit are left out. Shaded: a fault was active.",
+        "the audit are left out. Shaded: a fault was active. Barred: a remedy was at work.",
     )
     yield _drawn(
         errors(data, where),

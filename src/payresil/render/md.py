@@ -15,10 +15,18 @@ from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.headline import (
     by_urgency,
+    claims,
     headline,
     is_judged,
     judged,
+    key_measures,
     total,
+)
+from payresil.render.remedies import (
+    definitions,
+    key_line,
+    measured_by_failover,
+    remedy_rows,
 )
 from payresil.render.visible import visible
 from payresil.render.windows import fault_window
@@ -60,6 +68,8 @@ def md(run: Run, verdict: Verdict) -> str:
         list(_head(run, verdict)),
         list(_checks(verdict)),
         list(_faults(run, verdict)),
+        list(_remedies(run)),
+        list(_definitions(verdict)),
         list(_doubts(verdict)),
         *_findings(verdict),
         list(_last(run, verdict)),
@@ -114,6 +124,9 @@ def _head(run: Run, verdict: Verdict) -> Iterator[str]:
         f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more "
         "by customers."
     )
+    if measured_by_failover(claims(verdict)):
+        yield ""
+        yield " · ".join(f"**{cell(told)}**" for told in key_line(key_measures(verdict)))
 
 
 def _checks(verdict: Verdict) -> Iterator[str]:
@@ -141,6 +154,29 @@ def _faults(run: Run, verdict: Verdict) -> Iterator[str]:
         yield _row(word, _code(fault.name), active, _measured(fault))
     if len(verdict.faults) > _ROWS:
         yield _row("", f"… and {len(verdict.faults) - _ROWS:,} more", "", "")
+
+
+def _remedies(run: Run) -> Iterator[str]:
+    rows = remedy_rows(run)
+    if not rows:
+        return
+    yield "| result | remedy | at work | decided | steps |"
+    yield "|---|---|---|---|---|"
+    for row in rows[:_ROWS]:
+        steps = "<br>".join(
+            f"{_code(step.name)} {step.took}" + (f" {step.result}" if step.failed else "")
+            for step in row.steps
+        )
+        sign = SIGNS["fail" if row.failed else "pass"]
+        result = f"{sign} {cell(row.result, 2000)}"
+        yield _row(result, _code(row.name), f"{row.when}, {row.took}", row.who, steps)
+    if len(rows) > _ROWS:
+        yield _row("", f"… and {len(rows) - _ROWS:,} more", "", "", "")
+
+
+def _definitions(verdict: Verdict) -> Iterator[str]:
+    for term in definitions(verdict):
+        yield f"- **{cell(term.name)}**: {cell(term.means)}"
 
 
 def _row(*cells: str) -> str:

@@ -10,13 +10,16 @@ from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.headline import (
     by_urgency,
+    claims,
     findings_total,
     headline,
     is_judged,
     judged,
+    key_measures,
     total,
     with_findings,
 )
+from payresil.render.remedies import key_line, measured_by_failover, remedy_rows
 from payresil.render.visible import listed, visible, width, wrapped
 from payresil.render.windows import fault_window
 from payresil.render.witness import Entry, timeline
@@ -41,6 +44,7 @@ def text(run: Run, verdict: Verdict, *, colour: bool = False) -> str:
     blocks = [
         list(_head(run, verdict)),
         list(_faults(run, verdict, paint)),
+        list(_remedies(run)),
         list(_checks(verdict, paint)),
         list(_findings(verdict, paint)),
         list(_doubts(verdict)),
@@ -73,6 +77,22 @@ def _faults(run: Run, verdict: Verdict, paint: Paint) -> Iterator[str]:
         window = fault_window(run, fault.name)
         told = [] if window is None else [window.text]
         yield from _row(paint, fault.outcome, word, fault.name, [*told, *_measures(fault)], 17)
+
+
+def _remedies(run: Run) -> Iterator[str]:
+    rows = remedy_rows(run)
+    if rows:
+        yield "remedies"
+    for row in rows:
+        word = "NOT DONE" if row.failed else "done"
+        told = [row.when, row.took, row.who, *([row.result] if row.failed else [])]
+        told += [
+            f"{step.name} {step.took}" + (f" ({step.result})" if step.failed else "")
+            for step in row.steps
+        ]
+        first = f"  {word:<17}  {row.name}"
+        first += " " * max(2, 39 - width(first))
+        yield from listed(told, COLUMNS, first=first, rest=" " * 39)
 
 
 def _checks(verdict: Verdict, paint: Paint) -> Iterator[str]:
@@ -177,6 +197,8 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
 
 def _last(run: Run, verdict: Verdict, paint: Paint) -> Iterator[str]:
     yield from wrapped(headline(verdict).sentence, COLUMNS)
+    if measured_by_failover(claims(verdict)):
+        yield from listed(key_line(key_measures(verdict)), COLUMNS, first="", rest="  ")
     yield f"again: {visible(facts.command(run, verdict))}"
     if run.folder is not None:
         yield f"report: {visible(run.folder / 'report.html')}"

@@ -93,11 +93,22 @@ TERMS = (
         "From the start of the fault to the start of the first window after which every window "
         "has its share of due intents ok. 0 when there was no outage.",
     ),
+    Term(
+        "detection_time",
+        "From the start of the fault to when a remedy had noticed it: the end of its step detect. "
+        "The fault is the last one that had begun by then.",
+    ),
+    Term(
+        "decision_time",
+        "How long a remedy's step decide took: none where it is automatic, else until a person "
+        "had confirmed it. It counts in recovery_time.",
+    ),
     Term("recovery_after_heal", "The same, from when the fault was healed."),
     Term(
         "data_loss",
         "Payments that were acknowledged and are absent from the books that survived: how many, "
-        "the amount by currency, the age of the oldest.",
+        "the amount by currency, the age of the oldest. At a failover: what the promoted database "
+        "lacked at first; after_reconciliation: what the books in the end still lack.",
     ),
     Term("evidence", "Whether a fault, or the run itself, can carry a verdict."),
     Term(

@@ -11,6 +11,7 @@ from payresil.render.charts.scale import Scale, time_label, time_ticks
 from payresil.render.charts.series import Series
 from payresil.render.charts.svg import element, words
 from payresil.render.numbers import seconds
+from payresil.render.remedies import remedy_windows
 from payresil.render.visible import visible
 from payresil.render.windows import Window, fault_windows, phases
 
@@ -31,6 +32,7 @@ class Stage:
     end_s: float
     faults: Sequence[Window]
     phases: Sequence[Window]
+    remedies: Sequence[Window] = ()
 
     @cached_property
     def x(self) -> Scale:
@@ -83,12 +85,12 @@ class Stage:
 
     @cached_property
     def _lanes(self) -> list[list[tuple[Window, float]]]:
-        """Fault labels in rows in which they do not touch; those beyond the last row go unnamed."""
+        """Labels in rows in which they do not touch; those beyond the last row go unnamed."""
         lanes: list[list[tuple[Window, float]]] = []
         taken: list[float] = []
-        for window in self._within(self.faults):
+        for window in self._within([*self.faults, *self.remedies]):
             left, right = self._ends(window)
-            wide = max(right - left, len(_fault_name(window)) * _CHARACTER + 16)
+            wide = max(right - left, len(self._name(window)) * _CHARACTER + 16)
             start = min(left, RIGHT - wide)
             lane = next((i for i, end in enumerate(taken) if end + 6 <= start), len(taken))
             if lane == _MOST_LANES:
@@ -101,22 +103,30 @@ class Stage:
         return lanes
 
     def _labels(self) -> str:
-        """The name of every fault over a bar as long as it was active; its ends go down the plot.
+        """The name of every fault and remedy over a bar as long as it was active.
 
-        The ends are drawn over the data, which covers the shading.
+        The ends of a fault go down the plot, over the data, which covers the shading.
         """
         drawn = []
         for row, lane in enumerate(self._lanes):
             y = LEGEND + (row + 1) * LANE - 4
             for window, start in lane:
                 left, right = self._ends(window)
-                name = words(f"⚡ {_fault_name(window)}")
+                kind, sign = ("remedy", "✚") if window in self.remedies else ("fault", "⚡")
+                name = words(f"{sign} {self._name(window)}")
+                bar = {"x": left, "y": y, "width": right - left, "height": 3}
                 drawn += [
-                    element("text", name, class_="fault-name", x=start, y=y - 4),
-                    element("rect", class_="fault-bar", x=left, y=y, width=right - left, height=3),
-                    *(_edge(x, y, self.bottom) for x in (left, right)),
+                    element("text", name, class_=f"{kind}-name", x=start, y=y - 4),
+                    element("rect", class_=f"{kind}-bar", **bar),
                 ]
+                if kind == "fault":
+                    drawn += [_edge(x, y, self.bottom) for x in (left, right)]
         return "".join(drawn)
+
+    def _name(self, window: Window) -> str:
+        """What a label says: its name, and that it was never healed or never ended."""
+        endless = "never ended" if window in self.remedies else "never healed"
+        return visible(window.name, 48) + ("" if window.end_ns is not None else f" ({endless})")
 
     def _strip(self) -> str:
         """The phases as a strip with their names; a name that does not fit is a tooltip."""
@@ -164,13 +174,13 @@ def stage(run: Run, data: Series) -> Stage:
     """The time that the load of `run` took, until its last answer."""
     last_s = run.one("select max(done_ns) / 1e9 from attempts where source = 'load'")
     return Stage(
-        data.start_s, max(data.edges_s[-1], last_s or 0.0), fault_windows(run), phases(run)
+        data.start_s,
+        max(data.edges_s[-1], last_s or 0.0),
+        fault_windows(run),
+        phases(run),
+        remedy_windows(run),
     )
 
 
 def _edge(x: float, top: float, bottom: float) -> str:
     return element("line", class_="fault-edge", x1=x, x2=x, y1=top, y2=bottom)
-
-
-def _fault_name(window: Window) -> str:
-    return visible(window.name, 48) + ("" if window.end_ns is not None else " (never healed)")

@@ -5,6 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from payresil.checkers.data_loss import data_loss
+from payresil.checkers.durability import durability
+from payresil.core import registry
+from payresil.core.schema import parameters_of
 from payresil.core.values import Duration
 
 #: Of the flawless run: payments are due every half second from 0 on, and the fault begins at 10.
@@ -96,6 +99,13 @@ def test_what_was_acknowledged_after_the_fault_had_begun_has_no_age(history, ask
     assert (said.value("data_loss"), said.value("data_loss_oldest")) == (1, 0)
 
 
+def test_what_a_planned_failback_lost_is_as_old_as_it_was_at_the_promotion(history, ask):
+    history.attempt(90, 21.9)
+    fail_over(history, PAID, "a/db", "failback", later_s=10)  # after the fault was healed
+    (finding,) = ask(data_loss, history.run(), rpo=Duration(1)).findings
+    assert "the oldest acknowledged 2.080 s before" in finding.message
+
+
 def test_the_worst_of_several_promotions_counts(history, ask):
     fail_over(history, [n for n in PAID if n != 18])
     fail_over(history, [n for n in PAID if n > 3], "a/db", "failover.2", later_s=10)
@@ -155,3 +165,29 @@ def test_it_is_the_difference_of_two_sets(
         assert said.value("data_loss_eur") == sum(1000 + n for n in lost)
         assert said.value("data_loss_oldest") == max(0, 10_000_000_000 - oldest_ns) / 1e9
     same_in_any_order(data_loss, history, seed, payments=0)
+
+
+def test_objectives_that_mean_nothing_are_refused():
+    refused = registry.checkers.get("data_loss").traits["bounds"]
+    unset = dict.fromkeys(("rpo", "payments", "amount_minor", "after_reconciliation"))
+    assert [name for name, _ in refused(unset)] == ["rpo"]
+    assert list(refused({**unset, "payments": -1})) == [("payments", "0 or more")]
+    assert list(refused({**unset, "payments": 0, "rpo": Duration(0.0)})) == []
+
+
+def test_yaml_can_express_its_parameters():
+    names = ["rpo", "payments", "amount_minor", "after_reconciliation"]
+    fields = parameters_of(data_loss)
+    assert [(field.name, field.default) for field in fields] == [(name, None) for name in names]
+
+
+def test_durability_finds_the_same_payments_lost(history, ask):
+    fail_over(history, [n for n in PAID if n not in (17, 18)])
+    history.drop("books_payments", 18)
+    history.of("books_payments", 17)["created_us"] += 20_000_000  # rebuilt after the failover
+    by_failover = ask(data_loss, history.run(), payments=5)
+    in_the_end = ask(durability, history.run())
+    assert set(in_the_end.about) == {"1a2b-17", "1a2b-18"}
+    for measure in ("data_loss", "data_loss_eur"):
+        assert by_failover.value(measure) == in_the_end.value(measure)
+    assert by_failover.value("data_loss_after_reconciliation") == 1

@@ -78,6 +78,9 @@ def test_the_fault_that_it_answered_is_the_last_before_its_detection_ended():
     run = Run.from_rows({}, events=[*FAILOVER, *faults])
     assert answered_fault(run, remedies(run)[0]) == ("region_loss", round(10.5 * S))
     assert answered_fault(Run.from_rows({}, events=FAILOVER), remedies(run)[0]) is None
+    healed = [event(9.9, "fault", name, "healed") for name in ("lag", "region_loss")]
+    run = Run.from_rows({}, events=[*FAILOVER, fault("lag", 3), healed[0]])
+    assert answered_fault(run, remedies(run)[0]) is None
 
 
 def test_one_that_failed_says_where_and_why():

@@ -159,4 +159,5 @@ def test_without_remedies_there_is_no_table(flawless, story):
     verdict = replace(story.passed(flawless), checks=())
     assert 'id="remedies"' not in html(flawless, verdict)
     assert "remedies" not in text(flawless, verdict)
+    assert text(flawless, story.passed(flawless)).count("recovery_time") == 1
     assert "decided" not in md(flawless, verdict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from payresil.checkers.promoted import LostPayment, Survivors, survivors
 from payresil.core.registry import checker
@@ -22,9 +23,19 @@ order by acknowledged_ns, intent
 """
 
 
+def _bounds(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """At least one objective, and none that nothing could meet."""
+    if all(value is None for value in values.values()):
+        yield "rpo", "at least one objective: rpo, payments, amount_minor or after_reconciliation"
+    for name, value in values.items():
+        if value is not None and float(value) < 0:
+            yield name, "0 or more"
+
+
 @checker(
     kind="objective",
     needs=["replication", "attempts", "events", "snapshots", "books_payments"],
+    bounds=_bounds,
 )
 def data_loss(
     run: Run,
@@ -39,7 +50,8 @@ def data_loss(
     database began, and that database does not hold it as succeeded right after, before anything
     is reconciled. Of several promotions each is judged and the worst counts. `rpo`: how long
     before the fault that the remedy answered the oldest of them may have been acknowledged, 0 for
-    what was acknowledged after the fault had begun. `payments`: how many may be lost;
+    what was acknowledged after the fault had begun; before the promotion where there was no fault
+    to answer. `payments`: how many may be lost;
     `amount_minor`: how much, in each currency. `after_reconciliation`: how many of all payments
     that were ever acknowledged may be absent from the service's books in the end, when
     reconciliation with the PSP has rebuilt what it can. Give at least one of them. Where
@@ -127,7 +139,10 @@ def _missed(
             yield Finding(f"{lost}, {much}: {_named(each.lost)}", first)
     age_ns = _age_ns(run, each)
     if rpo is not None and age_ns > rpo.ns:
-        old = f"the oldest acknowledged {age_ns / 1e9:.3f} s before the fault; the RPO is {rpo}"
+        since = (
+            "the promotion" if answered_fault(run, each.promotion.remedy) is None else "the fault"
+        )
+        old = f"the oldest acknowledged {age_ns / 1e9:.3f} s before {since}; the RPO is {rpo}"
         yield Finding(f"{lost}, {old}: {_named(each.lost)}", first)
 
 

@@ -185,18 +185,24 @@ def remedy(*, needs: tuple[str, ...] = ()) -> Callable[..., Any]:
     return register
 
 
-def checker(*, kind: str, needs: tuple[str, ...] | list[str] = ()) -> Callable[..., Any]:
+def checker(
+    *,
+    kind: str,
+    needs: tuple[str, ...] | list[str] = (),
+    bounds: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None,
+) -> Callable[..., Any]:
     """Register a checker: ``(Run, **what YAML says) → iterator of Finding | Measure | Doubt``.
 
     `kind` is ``money`` (one violation fails) or ``objective`` (against a bound);
     `needs` names that without which it cannot judge: tables, ``replication`` or ``regions`` of the
-    topology, ``signals`` or ``logs`` of the system file.
+    topology, ``signals`` or ``logs`` of the system file. `bounds` is as for a fault.
     """
     if kind not in ("money", "objective"):
         raise ValueError(f"a checker is of kind money or objective, not {kind!r}")
 
     def register(call: Callable[..., Any]) -> Callable[..., Any]:
-        checkers.add(_plain(call.__name__), call, kind=kind, needs=tuple(needs))
+        more = {} if bounds is None else {"bounds": bounds}
+        checkers.add(_plain(call.__name__), call, kind=kind, needs=tuple(needs), **more)
         return call
 
     return register

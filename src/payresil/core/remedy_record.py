@@ -117,12 +117,16 @@ def promotions(run: Run) -> list[Promotion]:
 
 
 def answered_fault(run: Run, remedy: Remedy) -> tuple[str, int] | None:
-    """The fault that a remedy answered, and its start (ns): the last one that had begun when the
-    remedy's detection ended; None where there was none."""
+    """The fault that a remedy answered, and its start (ns).
+
+    The last one that had begun when the remedy's detection ended, and had not been healed before
+    the remedy began; None where there was none, as before a planned failback.
+    """
     rows = run.rows(
-        "select fault, start_ns from fault_windows where start_ns <= ? "
+        "select fault, start_ns from fault_windows "
+        "where start_ns <= $1 and (healed_ns is null or healed_ns >= $2) "
         "order by start_ns desc, fault limit 1",
-        [remedy.known_ns],
+        [remedy.known_ns, remedy.start_ns],
     )
     return rows[0] if rows else None
 

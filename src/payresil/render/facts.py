@@ -87,6 +87,7 @@ _SHOWN = {
     "run": "Run",
     "seed": "Seed",
     "system": "System",
+    "replication": "Replication",
     "flaw": "Flaw put in on purpose",
     "backend": "Backend",
     "nodes": "Nodes",

@@ -15,7 +15,6 @@ from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.headline import (
     by_urgency,
-    claims,
     headline,
     is_judged,
     judged,
@@ -25,7 +24,7 @@ from payresil.render.headline import (
 from payresil.render.remedies import (
     definitions,
     key_line,
-    measured_by_failover,
+    key_lines_wanted,
     remedy_rows,
 )
 from payresil.render.visible import visible
@@ -124,7 +123,7 @@ def _head(run: Run, verdict: Verdict) -> Iterator[str]:
         f"{numbers.plural(count.intents, 'intent')}, {count.tried_twice:,} tried twice or more "
         "by customers."
     )
-    if measured_by_failover(claims(verdict)):
+    if key_lines_wanted(run, verdict):
         yield ""
         yield " · ".join(f"**{cell(told)}**" for told in key_line(key_measures(verdict)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from payresil.core.remedy_record import Remedy, RemedyStep
 from payresil.core.remedy_record import remedies as recorded
-from payresil.core.results import CheckResult, Measure, Verdict
+from payresil.core.results import Measure, Verdict
 from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.visible import visible
@@ -136,6 +136,7 @@ def key_line(measures: Sequence[Measure]) -> list[str]:
     ]
 
 
-def measured_by_failover(checks: Sequence[CheckResult]) -> bool:
-    """Whether a check says how a failover went, so that its figures come first."""
-    return any(check.name.split(".")[0] in ("recovery", "data_loss") for check in checks)
+def key_lines_wanted(run: Run, verdict: Verdict) -> bool:
+    """Whether the run was about a failover, so that its key figures come first."""
+    asked = any(check.name.split(".")[0] == "data_loss" for check in verdict.checks)
+    return asked or bool(recorded(run))

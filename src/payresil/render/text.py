@@ -10,7 +10,6 @@ from payresil.core.run import Run
 from payresil.render import facts, numbers
 from payresil.render.headline import (
     by_urgency,
-    claims,
     findings_total,
     headline,
     is_judged,
@@ -19,7 +18,7 @@ from payresil.render.headline import (
     total,
     with_findings,
 )
-from payresil.render.remedies import key_line, measured_by_failover, remedy_rows
+from payresil.render.remedies import key_line, key_lines_wanted, remedy_rows
 from payresil.render.visible import listed, visible, width, wrapped
 from payresil.render.windows import fault_window
 from payresil.render.witness import Entry, timeline
@@ -197,7 +196,7 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
 
 def _last(run: Run, verdict: Verdict, paint: Paint) -> Iterator[str]:
     yield from wrapped(headline(verdict).sentence, COLUMNS)
-    if measured_by_failover(claims(verdict)):
+    if key_lines_wanted(run, verdict):
         yield from listed(key_line(key_measures(verdict)), COLUMNS, first="", rest="  ")
     yield f"again: {visible(facts.command(run, verdict))}"
     if run.folder is not None:

@@ -24,6 +24,7 @@ from payresil.core.protocols import EnvironmentBroke, Launcher
 
 _SQL_S = 30.0
 _RECOVER_S = 60.0
+_COPY_S = 60.0
 
 
 class Postgres:
@@ -123,6 +124,15 @@ class Postgres:
         argv = [self._files.program(program), *arguments]
         run_to_end(self._launcher, self._log, what, argv, timeout_s, env=self._environment)
 
+    def copy_in(self, cluster: Path) -> None:
+        """Fill an empty member with a copy of a data folder.
+
+        Raises:
+            EnvironmentBroke: when that fails.
+        """
+        argv = ["cp", "-R", str(cluster), str(self.data)]
+        run_to_end(self._launcher, self._log, "copying a base backup", argv, _COPY_S)
+
     def recover(self) -> None:
         """Replay what a crash left in the log, without letting anybody in. It must not be running.
 
@@ -134,10 +144,7 @@ class Postgres:
 
     def write(self, path: Path, text: str) -> None:
         """Write a file that the database's user, and nobody else, can read and replace."""
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(text)
-        own(path)
+        write_private(path, text)
 
     def _options(self) -> list[str]:
         settings: dict[str, object] = {
@@ -187,6 +194,14 @@ def make_private(folder: Path) -> None:
     user = unprivileged_user()
     if user is not None:
         check_reachable(folder, user[0])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that the database's user, and nobody else, can read and replace."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)
+    own(path)
 
 
 def own(path: Path) -> None:

@@ -42,13 +42,21 @@ async def answer(
     """
     connection = await connect(url, timeout_s)
     try:
+        return await fetch(connection, url, sql, *parameters, timeout_s=timeout_s)
+    finally:
+        connection.terminate()  # without waiting: a silent link would not let it close
+
+
+async def fetch(
+    connection: Any, url: str, sql: str, *parameters: object, timeout_s: float = REACH_S
+) -> list[dict[str, Any]]:
+    """`answer` over a connection to `url`."""
+    try:
         return [dict(row) for row in await connection.fetch(sql, *parameters, timeout=timeout_s)]
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
         raise unreachable(url, error) from error
     except asyncpg.PostgresError as error:
         raise refused(url, error) from error
-    finally:
-        connection.terminate()  # without waiting: a silent link would not let it close
 
 
 def ask(

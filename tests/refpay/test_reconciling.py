@@ -82,6 +82,60 @@ def test_missing_internal_is_adopted(books, psp):
     assert books.sql("select count(*) from entries where kind = 'capture'") == "2"
 
 
+def _lose(books):
+    """Everything that the books hold of any payment, as with a region that was not replicated."""
+    for table in ("payments", "operations", "transitions", "entries", "balances", "outbox",
+                  "idempotency_keys", "inbox"):  # fmt: skip
+        books.spoil(f"delete from {table}")
+
+
+def test_the_refunds_of_a_lost_payment_are_adopted_with_it(books, psp):
+    payment = books.pay("lost-refund").json()
+    path = f"/payments/{payment['id']}/refunds"
+    refund = books.call("POST", path, {"amount_minor": 300}, "key-refund").json()
+    _lose(books)
+
+    _run_twice(
+        books,
+        ("missing_internal", "adopted", "resolved"),
+        ("refund_mismatch", "adopted", "resolved"),
+    )
+
+    assert books.payment(payment["id"])["refunded_minor"] == 300
+    again = books.call("POST", path, {"amount_minor": 300}, "key-refund")
+    assert (again.status_code, again.json()["id"]) == (201, refund["id"])
+    assert books.payment(payment["id"])["refunded_minor"] == 300
+
+
+def test_a_lost_authorization_is_adopted_as_one(books, psp):
+    payment = books.pay("lost-held", capture="manual").json()
+    _lose(books)
+
+    _run_twice(books, ("missing_internal", "adopted", "resolved"))
+
+    assert books.payment(payment["id"])["state"] == "authorized"
+    captured = books.call("POST", f"/payments/{payment['id']}/capture", {}, "key-capture")
+    assert captured.json()["state"] == "succeeded"
+
+
+def test_a_lost_payment_that_was_charged_twice_keeps_one_charge(books, psp):
+    payment = books.pay("lost-twice").json()
+    _psp(books, psp, "POST", "payment_intents", amount=1250, currency="eur", confirm="true",
+         payment_method="pm_card_visa", **{"payment_method_types[]": "card",
+         "metadata[merchant_reference]": "lost-twice",
+         "metadata[payment]": payment["id"]})  # fmt: skip
+    _lose(books)
+
+    _run_twice(
+        books,
+        ("missing_internal", "adopted", "resolved"),
+        ("duplicate_psp", "refunded", "resolved"),
+    )
+
+    kept = [row for row in psp.charges("lost-twice") if row["refunded_minor"] == 0]
+    assert len(kept) == 1
+
+
 def test_missing_psp_is_booked_out(books):
     payment = books.pay("phantom").json()
     books.spoil("update payments set psp_payment = 'pi_gone', id = 'pay_phantom';"

@@ -53,9 +53,14 @@ def _counts(
     booked = next((intent for intent in money if intent.id == payment.psp_payment), None)
     if refunded and booked is not None:
         return booked
+    return earliest(money) if money else None
+
+
+def earliest(money: Sequence[PspIntent]) -> PspIntent:
+    """Of intents of one payment that hold money, newest first, the one that counts."""
     captured = [intent for intent in money if intent.state == "succeeded"] or list(money)
-    # Newest first, as the PSP lists them: of one second, the last in the list is the earliest.
-    return min(reversed(captured), key=lambda intent: intent.created, default=None)
+    # As the PSP lists them: of one second, the last in the list is the earliest.
+    return min(reversed(captured), key=lambda intent: intent.created)
 
 
 def _without_money(payment: Payment, other: PspIntent | None) -> Iterator[Break]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from payresil.refpay.books import corrections
 from payresil.refpay.books.values import Payment
-from payresil.refpay.reconcile.compare import compare
-from payresil.refpay.reconcile.matching import match
+from payresil.refpay.reconcile.compare import compare, earliest
+from payresil.refpay.reconcile.matching import by_payment, match
 from payresil.refpay.reconcile.remedy import Remedied, remedy
 from payresil.refpay.reconcile.sources import (
     IncompleteError,
@@ -66,11 +66,10 @@ async def _run(service: Service) -> dict[str, object]:
     settings = service.settings
     number = await corrections.begin_run(service.database)
     so_far = _Run(number, settings.reconcile_max_remedies, settings.reconcile_max_minor)
-    for intent in orphans:
-        found = Break("missing_internal", f"{intent.state} there, nothing here", None, intent)
-        await _handle(service, so_far, found)
-        so_far.examined += 1
     try:
+        for theirs in by_payment(orphans):
+            await _adopt(service, so_far, theirs)
+            so_far.examined += 1
         for payment in payments:
             theirs = matched.get(payment.id, [])
             if compare(payment, operations.get(payment.id, []), theirs):
@@ -85,6 +84,17 @@ async def _run(service: Service) -> dict[str, object]:
     service.log.info("reconciled", run=number, examined=so_far.examined,
                      breaks=len(so_far.breaks), remedied=so_far.remedied)  # fmt: skip
     return so_far.report()
+
+
+async def _adopt(service: Service, so_far: _Run, intents: list[PspIntent]) -> None:
+    """Enter a payment that the books lost, and then what else they lost of it: its refunds."""
+    first = earliest(intents)
+    lost = Break("missing_internal", f"{first.state} there, nothing here", None, first)
+    await _handle(service, so_far, lost)
+    payment, _ = await payment_now(service.database, first.payment or "")
+    if payment is not None:  # None: it was held, or it is not from this service
+        for found in await _look_again(service, payment, intents):
+            await _handle(service, so_far, found)
 
 
 async def _look_again(service: Service, payment: Payment, intents: list[PspIntent]) -> list[Break]:

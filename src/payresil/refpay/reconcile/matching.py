@@ -36,6 +36,14 @@ def match(
     return matched, orphans
 
 
+def by_payment(orphans: Iterable[PspIntent]) -> list[list[PspIntent]]:
+    """Orphans that were made for the same payment together, newest first."""
+    together: dict[str, list[PspIntent]] = defaultdict(list)
+    for intent in orphans:
+        together[intent.payment or intent.id].append(intent)
+    return list(together.values())
+
+
 def _only_one(payments: Iterable[Payment]) -> dict[str, str]:
     owners: dict[str, Sequence[str]] = {}
     for payment in payments:

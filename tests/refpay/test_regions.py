@@ -1,10 +1,14 @@
 """Two regions and a witness: one of them acts, and takes over what the other one left."""
 
 import asyncio
+import os
+import shutil
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import requests
@@ -15,6 +19,8 @@ from payresil.refpay.metrics import Metrics
 from payresil.refpay.psp.gateway import Gateway
 from payresil.refpay.psp.requests import get_payment
 from payresil.refpay.settings import read_settings
+
+from .postgres_server import Postgres
 
 _SCRIPT = (files("payresil.refpay.lease") / "witness.sql").read_text(encoding="utf-8")
 
@@ -269,6 +275,44 @@ def test_a_payment_that_was_lost_is_rebuilt_from_what_the_psp_knows(
     assert set(_epochs(postgres, f"apart_{database_name}", reference)) == {
         "processing|2|b", "succeeded|2|b",
     }  # fmt: skip
+
+
+@pytest.fixture
+def standby():
+    """A server that has been a primary and is a standby now, until it is promoted."""
+    folder = Path(tempfile.mkdtemp(prefix="refpay-standby-"))
+    server = Postgres(folder)
+    server.start()
+    server.create("books")
+    server.stop()
+    signal = server.data / "standby.signal"
+    signal.touch()
+    if os.geteuid() == 0:
+        shutil.chown(signal, server.user)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_region_is_ready_soon_after_its_database_was_promoted(
+    start_region, witness, ready, standby, wait
+):
+    service = start_region("b", DATABASE_URL=standby.url("books"))
+    witness.give("b")
+    wait(lambda: _gauge(service, "refpay_lease_held") == [1])
+    answer = service.call("GET", "/readyz")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+    assert service.pay("early").json()["error"]["code"] == "not_ready"
+    assert service.call("GET", "/payments?reference=early").status_code == 503
+
+    standby.sql("books", "select pg_promote()")
+    began = time.monotonic()
+    ready(service)
+
+    # About half a second, on a machine that is not busy.
+    assert time.monotonic() - began < 3
+    assert service.pay("promoted").status_code == 201
 
 
 def test_new_key_in_the_other_region_charges_again(lost_with_its_region, psp, database_name):

@@ -28,12 +28,15 @@ def service_of(request: Request) -> Service:
 
 
 def check_standing(request: Request) -> None:
-    """Whether this instance may act. Raises RefusedError."""
+    """Whether this instance may act, on a database that is its own. Raises RefusedError."""
     service = service_of(request)
     if not service.standing.acts:
         service.metrics.fenced.labels(request.scope["endpoint"].__name__).inc()
         raise RefusedError(503, "fenced",
                            "nothing was done: this region does not hold the lease")  # fmt: skip
+    if service.lease is not None and not service.ready.is_set():
+        # A standby could be read from, but may be behind until it has been promoted.
+        raise RefusedError(503, "not_ready", "nothing was done: the database is not ready yet")
 
 
 def check_customer(request: Request) -> Service:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from payresil.core.registry import is_unfelt
 from payresil.core.remedy_record import remedies
 from payresil.core.run import Run
 from payresil.core.values import Duration, Share
@@ -58,9 +59,14 @@ class Outage:
 
 
 def episodes_until(run: Run, end_ns: int) -> list[Episode]:
-    """Overlapping faults together, in order; one that was never healed lasts to the end."""
+    """Overlapping faults together, in order; one that was never healed lasts to the end.
+
+    Those that customers need not notice are left out, unless there are no others.
+    """
     found: list[Episode] = []
-    interruptions = [*run.rows(_FAULTS), *_planned(run)]
+    faults = run.rows(_FAULTS)
+    felt = [each for each in faults if not is_unfelt(each[0])]
+    interruptions = [*(felt or faults), *_planned(run)]
     for fault, start_ns, healed_ns in sorted(interruptions, key=lambda one: (one[1], one[0])):
         last = found[-1] if found else None
         if last is not None and (last.healed_ns is None or start_ns <= last.healed_ns):

@@ -172,6 +172,12 @@ def fault(
     return register
 
 
+def is_unfelt(fault_id: str) -> bool:
+    """Whether customers need not notice the fault of this id: ``replication_lag.2``, say."""
+    kind = fault_id.split(".")[0]
+    return kind in faults.names() and bool(faults.get(kind).traits.get("unfelt"))
+
+
 def remedy(*, needs: tuple[str, ...] = ()) -> Callable[..., Any]:
     """Register a remedy: ``(Environment, RemedyLog, **what YAML says) → None``.
 

@@ -21,7 +21,7 @@ from payresil.core.topology import Link, Node, SelectorError, Topology
 from payresil.core.values import Duration
 from payresil.engine.sample_size import too_few
 from payresil.engine.system_rules import OPERATIONS
-from payresil.faults.evidence import AFTERMATH, Seen, is_unfelt, seen_over
+from payresil.faults.evidence import AFTERMATH, Seen, seen_over
 
 #: Less traffic than this after the last heal shows no recovery.
 MIN_RECOVERY = Duration(5.0)
@@ -258,7 +258,7 @@ def _never_alone(scenario: Scenario, system: System, topology: Topology) -> Warn
     """What a link or node fault did is told by the time in which nothing else disturbs it."""
     selected = {step.id for step, _, _ in _all_selectors(scenario)}
     for step in scenario.faults:
-        if step.id not in selected or is_unfelt(step.id):
+        if step.id not in selected or registry.is_unfelt(step.id):
             continue  # told by the requests that a rule of the PSP touched, or by standbys
         seen = _seen(scenario, step)
         alone_s = max(_longest_alone_s(scenario, step, each) for each in seen)
@@ -283,7 +283,7 @@ def _longest_alone_s(scenario: Scenario, step: FaultStep, seen: Seen) -> float:
 
 
 def _seen(scenario: Scenario, step: FaultStep) -> tuple[Seen, ...]:
-    if is_unfelt(step.id):
+    if registry.is_unfelt(step.id):
         return ()
     return seen_over(
         [text for each, kind, text in _all_selectors(scenario) if each is step and kind == "link"]

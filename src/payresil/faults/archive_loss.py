@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from payresil.core.protocols import Environment, Window
 from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
+from payresil.core.schema import NodeSelector
 from payresil.faults.replication_evidence import fell_behind
 
 _ARCHIVE = "w/archive"
@@ -20,14 +21,13 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 
 @fault(evidence=_evidence, needs=("regions", "nodes"), unfelt=True)
 @contextmanager
-def archive_loss(environment: Environment) -> Iterator[None]:
+def archive_loss(environment: Environment, node: NodeSelector = _ARCHIVE) -> Iterator[None]:
     """The archive takes no write-ahead log any more, and goes on when the fault heals.
 
     Payments do not wait for it; what could be restored meanwhile is older with every second.
     """
-    (node,) = environment.topology.select_nodes(_ARCHIVE)
-    environment.nodes.kill(node)
-    try:
+    with ExitStack() as stack:
+        for each in environment.topology.select_nodes(node):
+            environment.nodes.kill(each)
+            stack.callback(environment.nodes.start, each)
         yield
-    finally:
-        environment.nodes.start(node)

@@ -17,7 +17,7 @@ from typing import Any
 
 from payresil.core.intervals import wilson
 from payresil.core.protocols import Window
-from payresil.core.registry import faults
+from payresil.core.registry import is_unfelt
 from payresil.core.results import Doubt, Measure, Result
 from payresil.core.run import Run
 from payresil.core.steps import detail_of
@@ -194,12 +194,6 @@ def _others(run: Run, window: Window, seen: Seen) -> dict[str, tuple[int, int]]:
         for fault, start_ns, healed_ns, detail in rows
         if not is_unfelt(fault) and seen in seen_over(detail_of(detail).get("link"))
     }
-
-
-def is_unfelt(fault: str) -> bool:
-    """Whether customers need not notice the fault of this id: replication_lag.2, say."""
-    kind = fault.split(".")[0]
-    return kind in faults.names() and bool(faults.get(kind).traits.get("unfelt"))
 
 
 def _overlapping(run: Run, window: Window, seen: Seen) -> list[str]:

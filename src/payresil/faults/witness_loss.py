@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from payresil.core.protocols import Environment, Window
 from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
+from payresil.core.schema import NodeSelector
 from payresil.faults.evidence import failed_or_slow
 
 _WITNESS = "w/witness"
@@ -20,15 +21,14 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 
 @fault(evidence=_evidence, needs=("regions", "nodes"))
 @contextmanager
-def witness_loss(environment: Environment) -> Iterator[None]:
+def witness_loss(environment: Environment, node: NodeSelector = _WITNESS) -> Iterator[None]:
     """The witness ends without warning, and is started again when the fault heals.
 
     No region can renew its lease then, so that none takes payments once it has run out: better
     nobody than two.
     """
-    (node,) = environment.topology.select_nodes(_WITNESS)
-    environment.nodes.kill(node)
-    try:
+    with ExitStack() as stack:
+        for each in environment.topology.select_nodes(node):
+            environment.nodes.kill(each)
+            stack.callback(environment.nodes.start, each)
         yield
-    finally:
-        environment.nodes.start(node)

@@ -7,7 +7,13 @@ from payresil.core.registry import remedy
 from payresil.core.topology import Node
 from payresil.core.values import Duration
 from payresil.remedies.detection import detect
-from payresil.remedies.taking_over import bring_to_rest, most_advanced, standings, take_writes
+from payresil.remedies.taking_over import (
+    bring_to_rest,
+    most_advanced,
+    move_backups,
+    standings,
+    take_writes,
+)
 
 
 @remedy(needs=("regions",))
@@ -20,7 +26,7 @@ def database_failover(
 
     Steps: detect, decide, fence (the old primary comes back as a standby), catch_up (where a
     standby elsewhere has received more, the one here gets it from there first), promote, follow
-    (the others stream from the new primary), resolve, reconcile.
+    (the others stream from the new primary), resolve, reconcile, backups.
     """
     databases = environment.databases
     region = environment.regions.active
@@ -42,6 +48,7 @@ def database_failover(
     with steps.step("follow") as found:
         found["nodes"] = _follow(environment, chosen, [each for each in others if each != chosen])
     bring_to_rest(environment, steps, region)
+    move_backups(environment, steps, chosen)
 
 
 def _primary(environment: Environment) -> Node:

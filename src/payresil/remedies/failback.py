@@ -5,7 +5,13 @@ from __future__ import annotations
 from payresil.core.protocols import Environment, RemedyFailed, RemedyLog, Unreachable
 from payresil.core.registry import remedy
 from payresil.core.topology import Node
-from payresil.remedies.taking_over import bring_to_rest, fence_by_lease, standings, take_writes
+from payresil.remedies.taking_over import (
+    bring_to_rest,
+    fence_by_lease,
+    move_backups,
+    standings,
+    take_writes,
+)
 
 
 @remedy(needs=("regions",))
@@ -15,7 +21,8 @@ def failback(environment: Environment, steps: RemedyLog, to: str) -> None:
     Steps: wait (until another region is active and the databases of `to` answer), decide, rejoin
     (what they hold that nobody else has is written down, then they are rewound or copied afresh),
     catch_up, fence (the active region hands the lease over: from here to switch nobody pays),
-    level (all that was committed has arrived), promote, switch, follow, resolve, reconcile.
+    level (all that was committed has arrived), promote, switch, follow, resolve, reconcile,
+    backups.
     """
     regions, databases = environment.regions, environment.databases
     ours = [node for node in databases.nodes() if node.region == to]
@@ -43,7 +50,9 @@ def failback(environment: Environment, steps: RemedyLog, to: str) -> None:
         for node in (each for each in databases.nodes() if each != ours[0]):
             found[str(node)] = _rejoined(environment, node, ours[0])
         databases.replicate(ours[0], databases.mode)
+        found["mode"] = databases.mode
     bring_to_rest(environment, steps, to)
+    move_backups(environment, steps, ours[0])
 
 
 def _all_answer(environment: Environment, nodes: list[Node]) -> bool:

@@ -10,6 +10,7 @@ from payresil.remedies.taking_over import (
     bring_to_rest,
     fence_by_lease,
     most_advanced,
+    move_backups,
     standings,
     take_writes,
 )
@@ -26,7 +27,8 @@ def failover(
 
     Steps: detect, decide, fence (wait the old region's lease out at the witness and take the next
     epoch), promote (the most advanced database of the region), switch (the router sends customers
-    there), resolve (nothing is unknown any more), reconcile (the service's own job).
+    there), resolve (nothing is unknown any more), reconcile (the service's own job), backups
+    (pulled from the new primary).
     """
     regions, databases = environment.regions, environment.databases
     old = regions.active
@@ -43,3 +45,4 @@ def failover(
         found["region"] = to
         steps.until(lambda: regions.serves(to), every_s=0.05)
     bring_to_rest(environment, steps, to)
+    move_backups(environment, steps, chosen)

@@ -59,7 +59,7 @@ def most_advanced(found: dict[Node, Standing]) -> Node:
 
 
 def take_writes(environment: Environment, node: Node) -> None:
-    """Promote a standby, write down what it holds, and have backups taken of it.
+    """Promote a standby, and write down what it holds.
 
     It came with the settings of the old primary, and must not wait for standbys that it has not.
     """
@@ -67,10 +67,15 @@ def take_writes(environment: Environment, node: Node) -> None:
     databases.promote(node)
     databases.snapshot("promoted", node)
     databases.replicate(node, "asynchronous")
-    try:
-        databases.archive_from(node)
-    except Unreachable:
-        return  # payments come before backups; backup_freshness tells of those
+
+
+def move_backups(environment: Environment, steps: RemedyLog, node: Node) -> None:
+    """The step ``backups``: the archive pulls the log of the new primary, where it can."""
+    with steps.step("backups") as found:
+        try:
+            environment.databases.archive_from(node)
+        except Unreachable as error:
+            found["left"] = str(error)  # payments come before backups; backup_freshness tells
 
 
 def bring_to_rest(environment: Environment, steps: RemedyLog, region: str) -> None:

@@ -18,6 +18,7 @@ from payresil.backends.embedded.postgres import Postgres
 from payresil.backends.embedded.postgres_files import PostgresFiles
 from payresil.backends.embedded.postgres_roles import Roles
 from payresil.backends.embedded.program import Program
+from payresil.backends.embedded.replication.archive import Archive
 from payresil.backends.embedded.replication.membership import Membership
 from payresil.backends.embedded.service import Service
 from payresil.backends.links import OnLoopback
@@ -81,8 +82,13 @@ class ProcessWorkshop:
         self._stack.callback(port.release)
         return self._process(node, database.program, port.number), database
 
-    def replica(self, node: Node, roles: Roles) -> tuple[NodeProcess, Postgres]:
-        """One of several databases that replicate each other and share their `roles`."""
+    def replica(
+        self, node: Node, roles: Roles, *, empty: bool = False
+    ) -> tuple[NodeProcess, Postgres]:
+        """One of several databases that replicate each other and share their `roles`.
+
+        `empty`: to be filled before it is started.
+        """
         services = [each for each in self._assembly.topology.nodes if each.role == "service"]
         database = Postgres(
             self._work / file_name(node),
@@ -90,11 +96,24 @@ class ProcessWorkshop:
             self._launcher,
             self._log(node),
             instances=len(services),
-            membership=Membership(str(node), roles),
+            membership=Membership(str(node), roles, empty),
         )
         port = HeldPort()
         self._stack.callback(port.release)
         return self._process(node, database.program, port.number), database
+
+    def archive(self, node: Node, roles: Roles, source: str) -> tuple[NodeProcess, Archive]:
+        """What keeps backups of databases with these `roles`; `source` is ``host:port`` of one."""
+        archive = Archive(
+            self._work / file_name(node),
+            self._postgres_files,
+            self._launcher,
+            self._log(node),
+            name=str(node),
+            roles=roles,
+            source=source,
+        )
+        return self._process(node, archive.program), archive
 
     def caddy(
         self, node: Node, tls: Certificates, config: Configuration, *, controlled: bool = False

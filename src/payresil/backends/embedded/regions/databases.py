@@ -111,7 +111,7 @@ class ReplicatedDatabases:
 
     def archive_from(self, node: Node) -> None:
         """Have the archive pull the write-ahead log of `node` from now on."""
-        self._archiving.pull_from(node)
+        self._archiving.pull_from(node, self._nodes)
 
     @contextmanager
     def restored(self, at_us: int) -> Iterator[Node]:

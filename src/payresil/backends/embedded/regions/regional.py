@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import partial
 
 from payresil.backends.embedded.control import NodeControl
-from payresil.backends.embedded.postgres_roles import AUDITOR
+from payresil.backends.embedded.postgres_roles import AUDITOR, OPERATOR
 from payresil.backends.embedded.regions.control import RegionControl
 from payresil.backends.embedded.regions.databases import ReplicatedDatabases
+from payresil.backends.embedded.regions.members import ARCHIVE
 from payresil.backends.embedded.regions.startup import RegionalStartup
+from payresil.backends.embedded.replication.lag import ReplicationLag
 from payresil.core.protocols import (
     Assembly,
     Endpoints,
@@ -26,7 +28,9 @@ class RegionalControl:
 
     def __init__(self, assembly: Assembly, startup: RegionalStartup, nodes: NodeControl) -> None:
         self.regions: RegionControl = startup.control
-        self._members = startup.members
+        self._members = members = startup.members
+        urls = {str(node): members.direct_url(node, OPERATOR) for node in members.databases}
+        self._lag = ReplicationLag(urls, str(ARCHIVE))
         self.databases = ReplicatedDatabases(
             assembly, startup.members, nodes, startup.control.knock, startup.archiving
         )
@@ -65,7 +69,7 @@ class RegionalControl:
             return False
 
     def _readings(self) -> Sequence[Reading]:
-        return ()
+        return [Reading(*sample) for sample in self._lag.samples()]
 
 
 def controlled(assembly: Assembly, startup: RegionalStartup) -> partial[RegionalControl]:

@@ -13,7 +13,7 @@ from payresil.backends.embedded.postgres_roles import OPERATOR as OPERATES
 from payresil.backends.embedded.postgres_roles import SERVICE, Roles
 from payresil.backends.embedded.regions.archiving import Archiving
 from payresil.backends.embedded.regions.control import RegionControl, RouterControl
-from payresil.backends.embedded.regions.members import OPERATOR, WITNESS, Members
+from payresil.backends.embedded.regions.members import ARCHIVE, OPERATOR, WITNESS, Members
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.embedded.replication.questions import ask, execute
 from payresil.backends.embedded.startup import Running, Startup
@@ -34,6 +34,7 @@ class RegionalStartup(Startup):
         self._processes = workshop
         self._regions = assembly.system.regions
         self._lease = assembly.system.lease
+        self._roles = Roles(replicated=True)
         self._replicas: dict[Node, Postgres] = {}
         self._control: RegionControl | None = None
 
@@ -48,9 +49,8 @@ class RegionalStartup(Startup):
         return running
 
     def _launch_databases(self) -> None:
-        roles = Roles(replicated=True)
         for node in self._named("db"):
-            self._nodes[node], self._replicas[node] = self._processes.replica(node, roles)
+            self._nodes[node], self._replicas[node] = self._processes.replica(node, self._roles)
         self._nodes[WITNESS], self._witness = self._processes.database(WITNESS)
         self._primary = next(iter(self._replicas))
         self._nodes[self._primary].launch()
@@ -79,8 +79,9 @@ class RegionalStartup(Startup):
         for node in self._replicas:
             if node != self._primary:
                 self._nodes[node].launch()
-        self.archiving = Archiving(self._processes, self.members, self._nodes)
-        self.archiving.begin(self._primary)
+        self.archiving = Archiving(self._processes, self.members, self._roles, self._primary)
+        self._nodes[ARCHIVE] = self.archiving.part
+        self.archiving.begin()
         for node in self._replicas:
             self._nodes[node].await_ready()
         url = self.members.direct_url(self._primary, OPERATES)

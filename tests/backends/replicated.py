@@ -65,13 +65,13 @@ class Member:
         self.node.launch()
         self.node.await_ready()
 
-    def ask(self, sql: str, *parameters: object, role: str = SERVICE) -> Any:
+    def ask(self, sql: str, *parameters: object, role: str = SERVICE, within_s: float = 20) -> Any:
         """The first value of the answer."""
 
         async def connected() -> Any:
             client = await asyncpg.connect(self.postgres.url(role, self.address), timeout=20)
             try:
-                return await client.fetchval(sql, *parameters, timeout=20)
+                return await client.fetchval(sql, *parameters, timeout=within_s)
             finally:
                 client.terminate()
 

@@ -258,3 +258,13 @@ def test_how_a_standby_calls_itself(node: str, name: str) -> None:
 def test_roles_of_one_database_alone_are_two() -> None:
     assert "replicator" not in Roles().statements()
     assert "pg_promote" in Roles(replicated=True).statements()
+
+
+def test_commits_wait_from_the_moment_that_they_are_told_to(three: Mapping[str, Member]) -> None:
+    a, _, b = three.values()
+    b.node.stop()
+    for number in range(5):
+        replicate(a.operator, "synchronous", ["b/db"])
+        with pytest.raises(TimeoutError):
+            a.ask("insert into t values ($1)", number, within_s=0.1)
+        replicate(a.operator, "asynchronous", [])

@@ -16,6 +16,7 @@ FOLLOW_S = 15.0
 
 _PROMOTE_S = 15.0
 _RELOAD_S = 5.0
+_CHECKPOINT_S = 15.0
 _POLL_S = 0.02
 
 #: A position is a number of bytes here. A standby that has just started has received nothing yet,
@@ -102,7 +103,12 @@ def replicate(url: str, mode: str, standbys: Sequence[str]) -> None:
         Unreachable: when the operator cannot get through.
         EnvironmentBroke: when it does not do so in time.
     """
-    _set(url, "synchronous_standby_names", _names(mode, standbys))
+    names = _names(mode, standbys)
+    _set(url, "synchronous_standby_names", names)
+    if names:
+        # Commits begin to wait when the checkpointer has read the setting, and it reads it before
+        # it does what it is asked for.
+        ask(url, "checkpoint", timeout_s=_CHECKPOINT_S)
 
 
 def mark(url: str) -> int:

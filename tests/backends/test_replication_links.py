@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from payresil.backends.embedded.node_process import NodeProcess
 from payresil.backends.embedded.postgres_files import PostgresFiles
 from payresil.backends.embedded.postgres_roles import OPERATOR
 from payresil.backends.embedded.replication.archive import Archive
-from payresil.backends.embedded.replication.operating import await_streaming, follow, mark, standing
+from payresil.backends.embedded.replication.operating import (
+    await_streaming,
+    follow,
+    mark,
+    promote,
+    standing,
+)
 from payresil.backends.embedded.replication.standby import conninfo
 from payresil.backends.launcher import Supervisor
 from payresil.backends.proxies import PackageProxies
@@ -95,3 +102,31 @@ def test_a_link_that_fell_silent_is_noticed_and_used_again(
     caught_up(b, a)
     archive.await_received(mark(a.operator), within_s=5)
     node.stop()
+
+
+@pytest.mark.parametrize("direction", list(_STREAMS))
+def test_a_standby_that_is_cut_off_is_promoted_at_once(
+    pair: tuple[Member, Member], direction: str, toxiproxy: PackageProxies, until: Until
+) -> None:
+    a, b = pair
+    links = Links(toxiproxy, a, f"promoted-{direction}")
+    follow(b.operator, conninfo(links.standby), links.standby)
+    links.silence(*_STREAMS[direction])
+    until(lambda: standing(b.operator).source is None)
+    began_s = time.monotonic()
+    promote(b.operator)
+    b.ask("insert into t values (1)")
+    assert time.monotonic() - began_s < 3
+    assert standing(b.operator).timeline == 2
+
+
+def test_a_standby_leaves_a_source_that_is_silent(
+    pair: tuple[Member, Member], toxiproxy: PackageProxies, until: Until
+) -> None:
+    a, b = pair
+    links = Links(toxiproxy, a, "left")
+    follow(b.operator, conninfo(links.standby), links.standby)
+    links.silence("upstream", "downstream")
+    until(lambda: standing(b.operator).source is None)
+    follow(b.operator, conninfo(a.address), a.address)
+    assert standing(b.operator).source == a.address

@@ -75,6 +75,30 @@ def test_what_the_database_refuses_is_not_done(postgres, dead_database):
     asyncio.run(main())
 
 
+def test_a_task_that_is_cancelled_ends_though_its_roll_back_fails(postgres, link):
+    async def main():
+        database = _database(f"postgresql://payments@127.0.0.1:{link.port}/postgres")
+        asleep = asyncio.Event()
+
+        async def work():
+            async with database.transaction() as transaction:
+                await transaction.row("select 1")
+                asleep.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    link.close()  # just now the database goes away
+
+        task = asyncio.ensure_future(work())
+        await asleep.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        database.close()
+
+    asyncio.run(main())
+
+
 def test_a_lock_is_held_by_one(postgres):
     async def main():
         first, second = (_database(postgres.url("postgres")) for _ in range(2))

@@ -87,13 +87,23 @@ def test_a_wait_that_is_ended_leaves_the_payment_unknown(run, standby, end_waits
     assert run(work).state == "processing"  # it is there: it may yet be lost, or found
 
 
+async def _admit(database):
+    await payments.admit(database, _new(1))
+
+
+async def _admit_in_a_transaction(database):
+    async with database.transaction() as transaction:
+        await payments.admit(transaction, _new(1))
+
+
+@pytest.mark.parametrize("admit", [_admit, _admit_in_a_transaction])
 def test_a_wait_that_lasts_too_long_leaves_the_payment_unknown(
-    run, standby, postgres, database_name, wait
+    run, standby, postgres, database_name, wait, admit
 ):
     async def work(database):
         standby.lose()
         with pytest.raises(DatabaseUnknownError, match="in time"):
-            await payments.admit(database, _new(1))
+            await admit(database)
         # The server does not keep a backend waiting that nobody listens to.
         await asyncio.to_thread(wait, lambda: not postgres.sql(database_name, _WAITING).strip())
 
@@ -103,13 +113,11 @@ def test_a_wait_that_lasts_too_long_leaves_the_payment_unknown(
 def test_in_a_transaction_too(run, standby, end_waits):
     async def work(database):
         standby.lose()
-
-        async def write():
-            async with database.transaction() as transaction:
-                await payments.admit(transaction, _new(1))
-
         with pytest.raises(DatabaseUnknownError, match="on no standby"):
-            await asyncio.gather(write(), asyncio.to_thread(end_waits, "pg_cancel_backend"))
+            await asyncio.gather(
+                _admit_in_a_transaction(database),
+                asyncio.to_thread(end_waits, "pg_cancel_backend"),
+            )
 
     run(work)
 

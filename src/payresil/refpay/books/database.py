@@ -213,8 +213,13 @@ class Database:
             async with connection.transaction():
                 yield _Transaction(connection)
             self._check_replicated(connection)
-        except (TimeoutError, *_BROKEN, *_REFUSED, asyncpg.QueryCanceledError) as error:
+        except TimeoutError as error:
+            self._abandon(connection)
+            _go_on_ending(error)
+            raise DatabaseUnknownError("no answer in time") from error
+        except (*_BROKEN, *_REFUSED, asyncpg.QueryCanceledError) as error:
             connection.terminate()
+            _go_on_ending(error)
             raise DatabaseUnknownError(type(error).__name__) from error
         except asyncio.CancelledError:
             connection.terminate()
@@ -242,6 +247,16 @@ class Database:
             raise
         finally:
             self._release(connection)
+
+
+def _go_on_ending(error: Exception) -> None:
+    """A task that is to end does, also where the roll-back on its way out failed.
+
+    Raises CancelledError.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 class _Transaction:

@@ -103,7 +103,7 @@ def _keep_lease(service: Service) -> list[asyncio.Task[None]]:
 
 async def _get_ready(service: Service) -> None:
     """At the start, and after every epoch of this region that begins."""
-    while True:
+    while service.lease is not None or not service.ready.is_set():
         if not service.ready.is_set():
             try:
                 await prepare(service, quiet=True)

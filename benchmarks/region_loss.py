@@ -3,9 +3,10 @@
     python -m benchmarks.region_loss [--repeats 20] [--streams 1] [--keep FILE]
 
 Each repeat runs `payresil run` on a scenario of its own, made from its seed: customers pay, at a
-random moment region a dies, operators fail over to region b. First with synchronous replication,
-where nothing that was acknowledged may be lost. Then with asynchronous replication to a standby
-that is behind by a random time; what the check `data_loss` reports is held against a comparison of
+random moment region a is lost, operators fail over to region b. First with synchronous replication,
+where region a dies, and nothing that was acknowledged may be lost. Then with asynchronous
+replication to a standby that is behind by a random time, where region a is cut off with what was on
+its way; what the check `data_loss` reports is held against a comparison of
 the two databases, made here from plain rows: what the database of region a, started again as it
 was, holds as paid, what the database of region b held when it was promoted, and what customers had
 been told by then. Both must come to the same number, in every repeat.
@@ -38,7 +39,7 @@ system: {{refpay-two-regions: {{replication: {mode}}}}}
 seed: {seed}
 workload: {{rate: 30/s, duration: {end}ms, journeys: {{checkout: 8, impatient: 2}}}}
 faults:
-{lag}  - {{at: {at}ms, duration: 6s, region_loss: {{region: a}}}}
+{lag}  - {{at: {at}ms, duration: 6s, region_loss: {{region: a, how: {how}}}}}
 remedies:
   - {{at: 0s, failover: {{to: b}}}}
 checks:
@@ -90,7 +91,7 @@ class Loss:
 def lose(mode: str, seed: int) -> Loss:
     """Run one scenario, and read what its folder holds."""
     draws = random.Random(f"{mode} {seed}")
-    at_s, lag_s = draws.uniform(4.0, 8.0), draws.uniform(0.2, 1.5)
+    at_s, lag_s = draws.uniform(4.0, 8.0), draws.uniform(0.2, 2.0)
     with tempfile.TemporaryDirectory(prefix="payresil-loss-") as out:
         file = Path(out) / "scenario.yaml"
         file.write_text(_scenario(mode, seed, at_s, lag_s))
@@ -108,6 +109,7 @@ def _scenario(mode: str, seed: int, at_s: float, lag_s: float) -> str:
         seed=seed,
         at=at_ms,
         end=at_ms + 9000,
+        how="dies" if mode == "synchronous" else "cut_off",
         lag=lag if mode == "asynchronous" else "",
         objective="rpo: 10s" if mode == "asynchronous" else "payments: 0",
     )

@@ -242,7 +242,7 @@ def _held_already(scenario: Scenario, system: System, topology: Topology) -> War
     nodes = [
         (step, set(topology.select_nodes(text)))
         for step, kind, text in _all_selectors(scenario)
-        if kind == "node"
+        if kind == "node" and not registry.is_unfelt(step.id)
     ]
     for (one, held), (two, wanted) in itertools.combinations(nodes, 2):
         earlier, later = sorted((one, two), key=lambda step: step.at)

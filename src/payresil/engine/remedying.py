@@ -52,9 +52,8 @@ class RemedySteps:
         """The step ``decide``: at once, or when a person has confirmed."""
         with self.step("decide") as found:
             if self._step.confirm is None:
-                found["by"] = "automatic"
                 return
-            found["by"] = "confirmed by a person"
+            found["confirm"] = str(self._step.confirm)
             if self._ending.wait(float(self._step.confirm)):
                 raise RemedyStopped("the run ended before a person had confirmed")
 

@@ -20,30 +20,36 @@ select coalesce(max(value) filter (metric = $metric and at_ns < $start), -1),
 from samples where node = $node
 """
 
+#: How often the databases were looked at while the fault was active. One that ended says nothing.
+_UNSEEN = """
+select count(distinct at_ns) filter (metric = 'database_is_primary')
+       - count(distinct at_ns) filter (metric = $connected and node = $node)
+from samples where at_ns between $start and $stop
+"""
+
 
 def fell_behind(
     run: Run, window: Window, nodes: Sequence[str], what: str = "replication"
 ) -> Iterator[Result]:
-    """Each of these nodes was cut off or further behind while the fault was active than before.
+    """Each of these nodes was gone, cut off, or further behind while the fault was active.
 
     `what` is the kind of samples: ``replication`` of a standby, ``archive`` of the archive.
     """
     unmoved = []
     for node in nodes:
+        span = {"start": window.start_ns, "stop": end_of(window), "node": node}
         before_s, during_s, connected, still_connected = run.sql.execute(
-            _LAST,
-            {
-                "metric": f"{what}_lag_seconds",
-                "connected": f"{what}_connected",
-                "start": window.start_ns,
-                "stop": end_of(window),
-                "node": node,
-            },
+            _LAST, {**span, "metric": f"{what}_lag_seconds", "connected": f"{what}_connected"}
         ).fetchone() or (-1, -1, -1, -1)
+        ((unseen,),) = run.sql.execute(
+            _UNSEEN, {**span, "connected": f"{what}_connected"}
+        ).fetchall()
+        yield Measure(f"{what}_looks_unanswered_{node}", unseen)
         yield Measure(f"{what}_lag_most_{node}", max(0.0, during_s), "s")
         yield Measure(f"{what}_lag_before_{node}", max(0.0, before_s), "s")
         was_cut = connected == 1 and still_connected == 0
-        if not was_cut and during_s <= max(0.0, before_s) + _FURTHER_S:
+        was_gone = connected == 1 and still_connected == -1 and unseen > 0
+        if not (was_cut or was_gone) and during_s <= max(0.0, before_s) + _FURTHER_S:
             unmoved.append(node)
     if not nodes:
         yield Doubt(f"{window.fault} was of no node")

@@ -6,9 +6,9 @@ Each repeat runs `payresil run` on a scenario of its own, made from its seed: cu
 random moment region a is lost, operators fail over to region b. First with synchronous replication,
 where region a dies, and nothing that was acknowledged may be lost. Then with asynchronous
 replication to a standby that is behind by a random time, where region a is cut off with what was on
-its way; what the check `data_loss` reports is held against a comparison of
-the two databases, made here from plain rows: what the database of region a, started again as it
-was, holds as paid, what the database of region b held when it was promoted, and what customers had
+its way; what the check `data_loss` reports is held against a comparison of the two databases, made
+here from plain rows: what the database of region a holds as paid in the end, when nobody has
+brought it level, what the database of region b held when it was promoted, and what customers had
 been told by then. Both must come to the same number, in every repeat.
 """
 

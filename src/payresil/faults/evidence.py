@@ -11,7 +11,7 @@ disturb each other, for what they did is in tables of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,8 @@ AFTERMATH = Duration(2.0)
 #: ended before any fault.
 _PHASES = """
 with seen as ({seen}),
-     first_fault as (select min(start_ns) as at_ns from fault_windows),
+     first_fault as (select min(start_ns) as at_ns from fault_windows
+                     where not list_contains($unfelt, fault)),
      steady as (select * from seen, first_fault where sent_ns >= 0 and done_ns <= at_ns),
      meanwhile as (select * from seen where done_ns >= $start and sent_ns <= $stop),
      during as (select * from meanwhile where {apart})
@@ -252,11 +253,11 @@ def _compare(
 
 def _answered_by_target(run: Run, window: Window) -> Comparison | None:
     """Of the attempts that say who answered them, those that the fault's target did."""
-    target = _target(parameters(run, window))
-    if target is None:
+    is_target = _target(parameters(run, window))
+    if is_target is None:
         return None
     names = [name for (name,) in run.rows("select distinct instance from attempts") if name]
-    found = [name for name in names if _is_named(name, target)]
+    found = [name for name in names if is_target(name)]
     if not found:
         return None
     listed = ", ".join("'" + name.replace("'", "''") + "'" for name in found)
@@ -264,17 +265,23 @@ def _answered_by_target(run: Run, window: Window) -> Comparison | None:
     return _compare(run, window, ATTEMPTS, condition, among="instance is not null")
 
 
-def _target(injected: Mapping[str, Any]) -> Node | None:
-    """The node that the fault made hard to reach, where it has one."""
+def _target(injected: Mapping[str, Any]) -> Callable[[str], bool] | None:
+    """Whether an instance is what the fault made hard to reach: a node, or a whole region."""
+    if injected.get("region") is not None:
+        return lambda name: _node(name, lambda node: node.region == injected["region"])
     if isinstance(injected.get("link"), str):
-        return Link.parse(injected["link"]).target
-    return Node.parse(str(injected["node"])) if injected.get("node") is not None else None
+        target = Link.parse(injected["link"]).target
+    elif injected.get("node") is not None:
+        target = Node.parse(str(injected["node"]))
+    else:
+        return None
+    return lambda name: _node(name, target.matches)
 
 
-def _is_named(name: str, selector: Node) -> bool:
-    """Whether an instance goes by the name of a node that `selector` means."""
+def _node(name: str, holds: Callable[[Node], bool]) -> bool:
+    """Whether something holds of the node of this name."""
     try:
-        return selector.matches(Node.parse(name))
+        return holds(Node.parse(name))
     except SelectorError:  # a service may call its instances what it likes
         return False
 
@@ -288,6 +295,12 @@ def _row(run: Run, window: Window, seen: Seen, select: str, phase: str) -> tuple
     apart = " and ".join(f"not (done_ns >= {start} and sent_ns <= {stop})" for start, stop in spans)
     row = run.sql.execute(
         f"{_PHASES.format(seen=seen.rows, apart=apart or 'true')} select {select} from {phase}",
-        {"start": window.start_ns, "stop": end_of(window)},
+        {"start": window.start_ns, "stop": end_of(window), "unfelt": _unfelt(run, window)},
     ).fetchone()
     return row or (None,)
+
+
+def _unfelt(run: Run, window: Window) -> list[str]:
+    """The other faults that customers need not notice: the steady phase goes on meanwhile."""
+    names = [name for (name,) in run.rows("select fault from fault_windows")]
+    return [name for name in names if name != window.fault and is_unfelt(name)]

@@ -127,11 +127,14 @@ class ReplicatedDatabases:
         """Write down what a database holds now."""
         found = read_snapshot(self._url(node, AUDITOR), self._assembly.system.snapshots)
         at_ns = time.monotonic_ns()
-        for table, rows in found.items():
+        for table, rows in found.rows.items():
             named = [{"moment": moment, "node": str(node), **row} for row in rows]
             self._assembly.keep(table, named, at_ns)
-        counts = {table: len(rows) for table, rows in found.items()}
-        self._assembly.on_event("node", str(node), "read", moment=moment, rows=counts)
+        counts = {table: len(rows) for table, rows in found.rows.items()}
+        unread = dict(found.unreadable)
+        self._assembly.on_event(
+            "node", str(node), "read", moment=moment, rows=counts, unreadable=unread
+        )
 
     def _url(self, node: Node, role: str) -> str:
         if node in self._restored:

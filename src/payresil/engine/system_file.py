@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,8 @@ def check_start(name: str, system: System, backend: str) -> None:
     Raises:
         InvalidScenario: with the place in the file where it cannot, or in its compose file.
     """
+    if system.regions is not None and backend != "process":
+        raise InvalidScenario(_cannot_start(name, backend))
     form = system.service.form
     if form not in _CANNOT_START.get(backend, ()):
         if form == "compose" and backend != "attach":
@@ -108,6 +110,15 @@ def check_start(name: str, system: System, backend: str) -> None:
         where = Places(document).key("service", form)
         problems.append(Problem(where, f"{form}, which the backend {backend} cannot start", words))
     raise InvalidScenario(problems)
+
+
+def _cannot_start(name: str, backend: str) -> Iterator[Problem]:
+    """Two regions are processes: the other backends have no third place, and no operator."""
+    path = system_path(name)
+    document = None if path is None else _document(path, [])
+    where = Place(name) if document is None else Places(document).key("regions")
+    read = f"two regions, which the backend {backend} cannot start"
+    yield Problem(where, read, "the option --backend process, or a system of one region")
 
 
 def _check_project(name: str, system: System) -> None:

@@ -14,6 +14,7 @@ from payresil.core.schemas import SCHEMAS
 from payresil.core.system import ServiceStart, System
 from payresil.engine.compose_file import ComposeFileError, services_of
 from payresil.engine.places import Places
+from payresil.engine.regional_rules import check_regions
 
 #: What the backend fills in where it starts an instance.
 START_PLACEHOLDERS = (
@@ -85,6 +86,7 @@ def check_system(system: System, document: MapNode) -> Iterator[Problem]:
     yield from _signals(system, at)
     yield from _logs(system, at)
     yield from _alerts(system, at)
+    yield from check_regions(system, at)
 
 
 def _service(system: System, at: Places) -> Iterator[Problem]:
@@ -93,8 +95,8 @@ def _service(system: System, at: Places) -> Iterator[Problem]:
     if not 1 <= service.instances <= MAX_INSTANCES:
         where = at("service", "instances")
         yield Problem(where, str(service.instances), f"1 to {MAX_INSTANCES} instances")
-    for name, path in (("ready", service.ready), ("metrics", service.metrics)):
-        yield from _path(path, at("service", name))
+    for name in ("ready", "alive", "metrics"):
+        yield from _path(getattr(service, name), at("service", name))
     yield from _path(system.webhook_path, at("webhook_path"))
     yield from _nodes(system, at)
     given = (name for name in START_PLACEHOLDERS if _is_given(name, system))

@@ -90,7 +90,11 @@ def test_seed_and_flaw_can_be_given_from_outside(good: str, write: Write) -> Non
         ("name: lost-answers", "name: ../up", "1:7: read '../up', expected up to 80"),
         ("claim: A customer is charged once.", "claim: ''", "2:8: read nothing, expected what"),
         ("claim: A customer is charged once.", "# none", "1:1: read no claim, expected the key"),
-        ("system: refpay", "system: refpai", "3:9: read 'refpai', expected a system (refpay) or"),
+        (
+            "system: refpay",
+            "system: refpai",
+            "3:9: read 'refpai', expected a system (refpay, refpay-two-regions) or",
+        ),
         ("system: refpay", "system: ./mine.yaml", "3:9: read './mine.yaml', expected a system"),
         ("system: refpay", "system: [refpay]", "3:9: read a list, expected the name of a system"),
         ("system: refpay", "system: {refpay: {flow: x}}", "3:19: read the key 'flow', expected on"),

@@ -160,6 +160,9 @@ def _resolve(
     if choice.flaw is not None:
         place = where if flaw is None else Place("--flaw")
         problems.extend(_flaw_problems(choice.name, choice.flaw, place))
+    if choice.replication is not None and isinstance(node, MapNode):
+        place = place_of(node, node.entries[0].key, "replication", key=True)
+        problems.extend(_replication_problems(choice.name, place))
     return choice
 
 
@@ -172,3 +175,14 @@ def _flaw_problems(name: str, flaw: str, where: Place) -> list[Problem]:
         return []
     words = f"a flaw of {name}: {', '.join(sorted(known)) or 'it has none'}"
     return [Problem(where, shown(flaw), words, nearest(flaw, known))]
+
+
+def _replication_problems(name: str, where: Place) -> list[Problem]:
+    try:
+        regions = load_system(name).regions
+    except InvalidScenario as error:
+        return list(error.problems)
+    if regions is not None:
+        return []
+    words = f"no replication: {name} has one region, with one database"
+    return [Problem(where, "the key replication", words)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 from payresil.core.document import Scalar
 from payresil.core.problems import Problem, nearest, shown
-from payresil.core.topology import Link, Node, SelectorError
+from payresil.core.topology import Link, Node, SelectorError, region_named
 from payresil.core.values import Quantity
 
 #: Stands for a value that could not be read; its problem has been reported.
@@ -29,6 +29,8 @@ _TRUTH_MEANT = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": 
 _SELECTORS: dict[str, tuple[Callable[[str], object], str]] = {
     "node": (Node.parse, "a node such as a/service.1, a/db or psp"),
     "link": (Link.parse, "a link such as service->psp"),
+    "region": (region_named, "the name of a region such as a"),
+    "place": (region_named, "a region such as a, or what is outside of any, such as psp"),
 }
 
 
@@ -37,7 +39,7 @@ class SchemaError(TypeError):
 
 
 def selector_kind(annotation: Any) -> str | None:
-    """``node`` or ``link`` when a text of this type names some of them."""
+    """``node``, ``link``, ``region`` or ``place`` when a text of this type names some of them."""
     if get_origin(annotation) is not Annotated:
         return None
     marks = [mark for mark in get_args(annotation)[1:] if mark in _SELECTORS]

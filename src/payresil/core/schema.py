@@ -22,6 +22,9 @@ from payresil.core.values import Quantity
 #: A parameter that names nodes, and one that names links, of the topology.
 NodeSelector = Annotated[str, "node"]
 LinkSelector = Annotated[str, "link"]
+#: One that names a region, and one that names a region or a node outside of any.
+RegionName = Annotated[str, "region"]
+PlaceName = Annotated[str, "place"]
 
 REQUIRED: Final = object()
 

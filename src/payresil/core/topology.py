@@ -17,6 +17,7 @@ _T = TypeVar("_T")
 _NODE = re.compile(
     r"(?:(?P<region>[a-z0-9-]+)/)?(?P<role>[a-z][a-z0-9_-]*)(?:\.(?P<n>[0-9]{1,6}))?\Z"
 )
+_REGION = re.compile(r"[a-z0-9-]+\Z")
 
 
 class SelectorError(ValueError):
@@ -126,6 +127,17 @@ class Topology:
         if wanted in self.nodes:
             return (wanted,)
         return tuple(node for node in self.nodes if wanted.matches(node))
+
+
+def region_named(text: str) -> str:
+    """`text`, when it can be the name of a region.
+
+    Raises:
+        SelectorError: when it cannot.
+    """
+    if not _REGION.match(text.strip()):
+        raise SelectorError(f"{text!r} is no name of a region such as a")
+    return text.strip()
 
 
 def _some(selector: str, what: str, known: Iterable[object], found: list[_T]) -> tuple[_T, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from payresil.core import registry
 from payresil.core.plan import Plan
-from payresil.core.scenario import Scenario
+from payresil.core.scenario import RemedyStep, Scenario
 from payresil.core.schema import plain
 from payresil.core.system import System
 from payresil.core.topology import Topology
@@ -26,6 +26,7 @@ _BETWEEN = 9
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 _PHASES = {"warm-up": ".", "steady": "-", "faulted": "#", "recovering": "~"}
+_WATCH = ":"
 
 
 def explain(
@@ -54,7 +55,15 @@ def _setting(scenario: Scenario, system: System, topology: Topology) -> Iterator
     flaw = scenario.system.flaw
     state = f"with the flaw {flaw}" if flaw else "without a known flaw"
     yield f"System    {system.name}, {state}"
-    yield f"Nodes     {', '.join(str(node) for node in topology.nodes)}"
+    if system.regions is not None:
+        yield (
+            f"Regions   {system.regions.active} takes payments, {system.regions.standby} stands "
+            f"by; {system.replication} replication"
+        )
+    nodes = ", ".join(str(node) for node in topology.nodes)
+    first, *more = _wrapped(nodes, " " * 10)
+    yield f"Nodes     {first.lstrip()}"
+    yield from more
     yield f"Links     {len(topology.links)}, each through a proxy"
     yield f"Seed      {scenario.seed}"
 
@@ -81,18 +90,34 @@ def _workload(scenario: Scenario) -> Iterator[str]:
 def _timeline(scenario: Scenario) -> Iterator[str]:
     axis = _Axis(scenario)
     rows = {step.id: axis.bar(float(step.at), float(step.duration)) for step in scenario.faults}
+    rows |= {step.id: axis.watch(float(step.at)) for step in scenario.remedies}
     width = max(len(name) for name in (*rows, "phase"))
     yield f"Timeline  one column is {axis.column_s:.2g}s"
     yield f"  {'':<{width}}  {axis.labels()}".rstrip()
     yield f"  {'phase':<{width}}  {axis.phases(scenario)}"
     for name, bar in rows.items():
         yield f"  {name:<{width}}  {bar}".rstrip()
-    yield f"  {'':<{width}}  " + "  ".join(f"{mark} {name}" for name, mark in _PHASES.items())
+    yield f"  {'':<{width}}  {_legend(scenario)}"
     yield "  then no new traffic: drain, settle, reconcile, audit, judge"
     for step in scenario.faults:
         claim = registry.faults.get(step.fault).claim
         yield f"  at {step.at} for {step.duration}: {step.id}{_said(step.parameters)}"
         yield from _wrapped(claim, " " * 6)
+    for remedy in scenario.remedies:
+        yield f"  at {remedy.at}, {_decided(remedy)}: {remedy.id}{_said(remedy.parameters)}"
+        yield from _wrapped(registry.remedies.get(remedy.remedy).claim, " " * 6)
+
+
+def _legend(scenario: Scenario) -> str:
+    marks = {_WATCH: "remedy, on watch or at work"} if scenario.remedies else {}
+    names = {mark: name for name, mark in _PHASES.items()} | marks
+    return "  ".join(f"{mark} {name}" for mark, name in names.items())
+
+
+def _decided(remedy: RemedyStep) -> str:
+    if remedy.confirm is None:
+        return "automatic"
+    return f"confirmed by a person after {remedy.confirm}"
 
 
 def _checks(scenario: Scenario) -> Iterator[str]:
@@ -138,6 +163,11 @@ class _Axis:
         """A bar from when a fault is injected to when it heals, at least one column long."""
         first = self._column(at_s)
         return " " * first + "#" * max(1, self._column(at_s + duration_s) - first)
+
+    def watch(self, at_s: float) -> str:
+        """From when a remedy is on watch to the end, at least one column long."""
+        first = min(self._column(at_s), _COLUMNS - 1)
+        return " " * first + _WATCH * (_COLUMNS - first)
 
     def phases(self, scenario: Scenario) -> str:
         """The phase in the middle of every column."""

@@ -19,6 +19,11 @@ from payresil.core.schemas import SCHEMAS
 from payresil.core.system import System
 from payresil.core.topology import Link, Node, SelectorError, Topology
 from payresil.core.values import Duration
+from payresil.engine.regional_lints import (
+    RULES_OF_REGIONS,
+    impossible_in_regions,
+    lacks_regions,
+)
 from payresil.engine.sample_size import too_few
 from payresil.engine.system_rules import OPERATIONS
 from payresil.faults.evidence import AFTERMATH, Seen, seen_over
@@ -60,7 +65,8 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
     problems = [
         *_missing_needs(scenario, system, topology),
         *_missing_operations(scenario, system),
-        *_selectors(scenario, topology),
+        *_selectors(scenario, system, topology),
+        *impossible_in_regions(scenario, system, topology),
     ]
     if problems:
         raise InvalidScenario(problems)
@@ -73,6 +79,7 @@ def lint(scenario: Scenario, system: System, topology: Topology) -> tuple[str, .
         _no_baseline,
         _held_already,
         _never_alone,
+        *RULES_OF_REGIONS,
     )
     found = [words for rule in rules for words in rule(scenario, system, topology)]
     return (*found, *too_few(scenario))
@@ -117,8 +124,10 @@ def _missing_operations(scenario: Scenario, system: System) -> Iterator[Problem]
                 yield Problem(where, read, words)
 
 
-def _selectors(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
+def _selectors(scenario: Scenario, system: System, topology: Topology) -> Iterator[Problem]:
     for step, kind, text in _all_selectors(scenario):
+        if lacks_regions(registry.faults.get(step.fault), system):
+            continue  # which is the one thing to be told of it
         try:
             (topology.select_links if kind == "link" else topology.select_nodes)(text)
         except SelectorError:
@@ -139,17 +148,18 @@ def _short(name: str) -> str:
 
 
 def _all_selectors(scenario: Scenario) -> Iterator[tuple[FaultStep, str, str]]:
+    """What faults name of nodes and links: the fault, ``node`` or ``link``, the selector."""
     for step in scenario.faults:
         for field in parameters_of(registry.faults.get(step.fault).call):
             value = step.parameters.get(field.name)
             kind = _kind(field)
-            if kind is not None and value is not None:
+            if kind in ("node", "link") and value is not None:
                 texts = [value] if isinstance(value, str) else value
                 yield from ((step, kind, text) for text in texts)
 
 
 def _kind(field: Field) -> str | None:
-    """``node`` or ``link`` where the parameter, or each item of it, is a selector."""
+    """``node``, ``link``, … where the parameter, or each item of it, is a selector."""
     kinds = (selector_kind(each) for each in (field.annotation, *get_args(field.annotation)))
     return next((kind for kind in kinds if kind is not None), None)
 
@@ -195,6 +205,7 @@ def _no_time_out_notices(scenario: Scenario, system: System, topology: Topology)
         )
         for step in scenario.faults
         if any(isinstance(step.parameters.get(name), Duration) for name in _DELAYS)
+        and not registry.is_unfelt(step.id)
     ]
     if not delays or len(delays) < len(scenario.faults):
         return  # where something else breaks too, a delay may be there only to set the stage

@@ -10,6 +10,7 @@ from payresil.core.protocols import Environment, EnvironmentBroke, Toxic, Window
 from payresil.core.registry import fault
 from payresil.core.results import Result
 from payresil.core.run import Run
+from payresil.core.schema import RegionName
 from payresil.faults.directions import streams
 from payresil.faults.evidence import failed_or_slow
 from payresil.faults.region_borders import border_of, nodes_of
@@ -22,7 +23,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 @fault(evidence=_evidence, needs=("regions", "links", "nodes"))
 @contextmanager
 def region_loss(
-    environment: Environment, region: str, how: Literal["dies", "cut_off"] = "dies"
+    environment: Environment, region: RegionName, how: Literal["dies", "cut_off"] = "dies"
 ) -> Iterator[None]:
     """A whole region is gone: all of it ends at once, or nothing passes its border any more.
 

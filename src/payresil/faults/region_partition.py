@@ -10,6 +10,7 @@ from payresil.core.protocols import Environment, EnvironmentBroke, Toxic, Window
 from payresil.core.registry import fault
 from payresil.core.results import Doubt, Measure, Result
 from payresil.core.run import Run
+from payresil.core.schema import PlaceName, RegionName
 from payresil.core.topology import Link
 from payresil.faults.evidence import failed_or_slow, parameters
 from payresil.faults.region_borders import are_apart, between
@@ -42,8 +43,8 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
 @contextmanager
 def region_partition(
     environment: Environment,
-    region: str,
-    others: list[str],
+    region: RegionName,
+    others: list[PlaceName],
     lost: Literal["both", "sent", "received"] = "both",
 ) -> Iterator[None]:
     """Nothing passes between a region and others, or nothing one way; each of them goes on.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from payresil.core.protocols import Environment, RemedyFailed, RemedyLog
 from payresil.core.registry import remedy
+from payresil.core.schema import RegionName
 from payresil.core.topology import Node
 
 
 @remedy(needs=("regions", "nodes"))
-def deploy(environment: Environment, steps: RemedyLog, region: str) -> None:
+def deploy(environment: Environment, steps: RemedyLog, region: RegionName) -> None:
     """The instances of a region are ended in order and started again, one after the other.
 
     The new version is the same program: what is put to the test is the deployment. Steps: decide,

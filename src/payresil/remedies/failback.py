@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from payresil.core.protocols import Environment, RemedyFailed, RemedyLog, Unreachable
 from payresil.core.registry import remedy
+from payresil.core.schema import RegionName
 from payresil.core.topology import Node
 from payresil.remedies.taking_over import (
     bring_to_rest,
@@ -15,7 +16,7 @@ from payresil.remedies.taking_over import (
 
 
 @remedy(needs=("regions",))
-def failback(environment: Environment, steps: RemedyLog, to: str) -> None:
+def failback(environment: Environment, steps: RemedyLog, to: RegionName) -> None:
     """The region `to` is made a standby again, catches up, and takes over as planned.
 
     Steps: wait (until another region is active and the databases of `to` answer), decide, rejoin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from payresil.core.protocols import Environment, RemedyLog
 from payresil.core.registry import remedy
+from payresil.core.schema import RegionName
 from payresil.core.values import Duration
 from payresil.remedies.detection import detect
 from payresil.remedies.taking_over import (
@@ -20,7 +21,7 @@ from payresil.remedies.taking_over import (
 def failover(
     environment: Environment,
     steps: RemedyLog,
-    to: str,
+    to: RegionName,
     detect_after: Duration = Duration(1.0),  # noqa: B008 - a value, never changed
 ) -> None:
     """The region `to` takes over when the active one has not served for `detect_after`.

@@ -40,5 +40,6 @@ class _Watch:
         return time.monotonic() - self._unwell_since_s >= self._after_s
 
     def seen(self) -> dict[str, Any]:
-        since_s = self._unwell_since_s or time.monotonic()
-        return {"asked": self._asked, "unwell_for_s": round(time.monotonic() - since_s, 3)}
+        now_s = time.monotonic()
+        since_s = now_s if self._unwell_since_s is None else self._unwell_since_s
+        return {"asked": self._asked, "unwell_for_s": round(now_s - since_s, 3)}

@@ -43,8 +43,8 @@ class Journal:
             raise RuntimeError("the run's zero is not fixed yet")
         return time.monotonic_ns() - self.zero_ns
 
-    def write(self, kind: str, name: str, what: str, **detail: Any) -> None:
-        """Record one event now."""
+    def write(self, kind: str, name: str, what: str, /, **detail: Any) -> None:
+        """Record one event now; `detail` may have any names."""
         row = (time.time_ns() // 1000, kind, name, what, json.dumps(detail, default=str))
         mono_ns = time.monotonic_ns()
         with self._lock:

@@ -44,9 +44,9 @@ class RemedySteps:
         try:
             yield found
         except BaseException as error:
-            self._write("failed", {"step": name, **found, "error": str(error)})
+            self._write("failed", {**found, "step": name, "error": str(error)})
             raise
-        self._write("end", {"step": name, **found})
+        self._write("end", {**found, "step": name})
 
     def decide(self) -> None:
         """The step ``decide``: at once, or when a person has confirmed."""
@@ -131,20 +131,20 @@ class Remedies:
 
     def _run(self, step: RemedyStep) -> None:
         steps = RemedySteps(step, self._journal, self._ending)
-        self._write(step, "begin", **plain(step.parameters))
         try:
+            self._write(step, "begin", **plain(step.parameters))
             remedies.get(step.remedy).call(self._environment, steps, **step.parameters)
         except _ANSWERS as error:
             self._write(step, "failed", step=steps.at, error=str(error))
         except EnvironmentBroke as error:
+            self._broke.append(f"remedy {step.id} broke at {steps.at or 'its beginning'}: {error}")
             self._write(step, "failed", step=steps.at, error=str(error))
-            self._broke.append(f"remedy {step.id} broke at {steps.at}: {error}")
         except Exception as error:  # a defect of ours, or of a plug-in: the run must say so
             words = f"{type(error).__name__}: {error}"
+            self._broke.append(f"remedy {step.id} broke at {steps.at or 'its beginning'}: {words}")
             self._write(step, "failed", step=steps.at, error=words, traceback=format_exc())
-            self._broke.append(f"remedy {step.id} broke at {steps.at}: {words}")
         else:
             self._write(step, "end")
 
-    def _write(self, one: RemedyStep, what: str, **detail: Any) -> None:
+    def _write(self, one: RemedyStep, what: str, /, **detail: Any) -> None:
         self._journal.write("remedy", one.id, what, **detail)

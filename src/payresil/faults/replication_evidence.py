@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from payresil.core.protocols import Window
 from payresil.core.results import Doubt, Measure, Result
 from payresil.core.run import Run
+from payresil.core.topology import Node
 from payresil.faults.evidence import end_of
 
 #: A standby is a moment behind at any time; this much more than before the fault is its effect.
@@ -26,6 +27,22 @@ select count(distinct at_ns) filter (metric = 'database_is_primary')
        - count(distinct at_ns) filter (metric = $connected and node = $node)
 from samples where at_ns between $start and $stop
 """
+
+
+_HAS_SAMPLES = "select count(*) from samples where node = ? and metric = 'replication_lag_seconds'"
+
+
+def standbys_named(run: Run, selector: str) -> list[str]:
+    """The names of the standbys that a selector means; of several nodes, those that ever were one.
+
+    Where it means none of the run's nodes, it stands for itself.
+    """
+    names = [str(name) for name in run.meta.get("nodes", ())]
+    wanted = Node.parse(selector)
+    found = [selector] if selector in names else []
+    found = found or [name for name in names if wanted.matches(Node.parse(name))]
+    standbys = [name for name in found if run.one(_HAS_SAMPLES, [name])]
+    return standbys or found or [selector]
 
 
 def fell_behind(

@@ -12,11 +12,11 @@ from payresil.core.run import Run
 from payresil.core.schema import NodeSelector
 from payresil.core.values import Duration
 from payresil.faults.evidence import parameters
-from payresil.faults.replication_evidence import fell_behind
+from payresil.faults.replication_evidence import fell_behind, standbys_named
 
 
 def _evidence(run: Run, window: Window) -> Iterator[Result]:
-    return fell_behind(run, window, [str(parameters(run, window)["standby"])])
+    return fell_behind(run, window, standbys_named(run, parameters(run, window)["standby"]))
 
 
 @fault(evidence=_evidence, needs=("regions", "links"), unfelt=True)

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,20 @@ def tls(tmp_path: Path) -> Certificates:
 
 
 @pytest.fixture
+def controls() -> dict[str, str | None]:
+    """``host:port`` of the control of each Caddy that was started, by its name."""
+    return {}
+
+
+@pytest.fixture
 def start(
-    launcher: Supervisor, tmp_path: Path, tls: Certificates
-) -> Iterator[Callable[[str, Config], NodeProcess]]:
+    launcher: Supervisor, tmp_path: Path, tls: Certificates, controls: dict[str, str | None]
+) -> Iterator[Callable[..., NodeProcess]]:
     with ExitStack() as stack:
 
-        def run(name: str, config: Config) -> NodeProcess:
-            caddy = Caddy(tmp_path / name, tls, config)
+        def run(name: str, config: Config, *, controlled: bool = False) -> NodeProcess:
+            caddy = Caddy(tmp_path / name, tls, config, controlled=controlled)
+            controls[name] = caddy.control
             stack.callback(caddy.release)
             node = NodeProcess(
                 name,
@@ -229,6 +237,46 @@ def test_caddy_takes_no_orders_over_the_network(balanced: NodeProcess, tls: Cert
         for address in server["listen"]
     ]
     assert all(address.startswith("127.0.0.1:") for address in listening)
+
+
+def test_a_router_under_control_sends_customers_elsewhere_without_a_restart(
+    start: Callable[..., NodeProcess],
+    instances: tuple[Instance, Instance],
+    tls: Certificates,
+    controls: dict[str, str | None],
+) -> None:
+    one, two = instances
+    lbs = {
+        each.name: start(each.name, lambda site, at=each.address: balancer(site, [at], "/", tls))
+        for each in (one, two)
+    }
+    first, second = (f"127.0.0.1:{lbs[each.name].port}" for each in (one, two))
+    node = start("router", lambda site: router(site, [first], tls), controlled=True)
+    assert controls["one"] is None
+    assert ask(node, tls) == (200, "one")
+    assert tell(controls["router"], [{"dial": second}]) == 200
+    assert ask(node, tls) == (200, "two")
+    assert tell(controls["router"], [{"no": "upstream"}]) >= 400
+    assert ask(node, tls) == (200, "two")  # what is refused changes nothing
+
+
+def tell(control: str | None, upstreams: list[dict[str, str]]) -> int:
+    assert control is not None
+    connection = http.client.HTTPConnection(control, timeout=20)
+    try:
+        path = "/config/apps/http/servers/ingress/routes/0/handle/0/upstreams"
+        headers = {"Content-Type": "application/json"}
+        connection.request("PATCH", path, json.dumps(upstreams), headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_control_is_by_loopback_alone_and_only_where_it_was_asked_for(tls: Certificates) -> None:
+    site = Site(1, 2, Path("storage"), host="")
+    assert router(site, [], tls)["admin"] == {"disabled": True, "config": {"persist": False}}
+    controlled = router(replace(site, control_port=3), [], tls)
+    assert controlled["admin"] == {"listen": "127.0.0.1:3", "config": {"persist": False}}
 
 
 def test_metrics_are_served_on_a_port_of_their_own(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from payresil.backends.embedded.service import Service, filled
 from payresil.core.protocols import EnvironmentBroke
-from payresil.core.system import ServiceStart
+from payresil.core.system import Flaw, ServiceStart
 
 VALUES = {"database_url": "postgresql://h:1/db", "psp_url": "http://h:2", "node": "a/service.1"}
 
@@ -82,3 +86,89 @@ def test_an_unknown_placeholder_says_what_was_meant() -> None:
 @given(st.text().filter(lambda text: "{" not in text), st.text())
 def test_text_around_a_placeholder_is_left_alone(before: str, value: str) -> None:
     assert filled(before + "{node}" + before, {"node": value}, "x") == before + value + before
+
+
+# --- whether it runs, and whether it may take payments ---------------------------------------
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[int, dict[str, int]]]:
+    """A port, and what is answered there under which path."""
+    statuses: dict[str, int] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses.get(self.path, 404))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port, statuses
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("alive", "statuses", "up"),
+    [
+        (None, {"/readyz": 200}, True),
+        (None, {"/readyz": 503, "/healthz": 200}, False),
+        ("/healthz", {"/readyz": 503, "/healthz": 200}, True),
+        ("/healthz", {"/readyz": 200, "/healthz": 500}, False),
+        ("/healthz", {}, False),
+    ],
+)
+def test_an_instance_is_up_when_it_runs_whether_it_may_take_payments_or_not(
+    tmp_path: Path,
+    answering: tuple[int, dict[str, int]],
+    alive: str | None,
+    statuses: dict[str, int],
+    up: bool,
+) -> None:
+    """The instances of a region that stands by are not ready until it takes over."""
+    port, answers = answering
+    answers |= statuses
+    start = ServiceStart(command=("shop", "{port}"), ready="/readyz", alive=alive)
+    program = Service(start, {}, tmp_path / "r", flaw=None).program(port)
+    assert program.port_when_ready(0) == (port if up else None)
+
+
+# --- flaws that the system file describes ----------------------------------------------------
+
+FLAWS = {
+    "no-lease": Flaw("Takes payments whoever has the lease.", {"LEASE": "off"}),
+    "first-standby": Flaw("Operators promote the first standby.", promotes="first"),
+}
+DESCRIBED = ServiceStart(
+    command=("shop", "{port}"), ready="/", environment={"LEASE": "on"}, flaws=FLAWS
+)
+
+
+@pytest.mark.parametrize(
+    ("flaw", "lease"), [(None, "on"), ("no-lease", "off"), ("first-standby", "on")]
+)
+def test_a_flaw_of_the_file_changes_what_it_says_and_nothing_else(
+    tmp_path: Path, flaw: str | None, lease: str
+) -> None:
+    program = Service(DESCRIBED, {}, tmp_path / "r", flaw=flaw).program(1)
+    assert program.env["LEASE"] == lease
+
+
+def test_a_flaw_of_operators_is_not_told_to_a_service_with_flaws_of_its_own(
+    tmp_path: Path,
+) -> None:
+    start = replace(DESCRIBED, flaw_variable="FLAW")
+    of_operators = Service(start, {}, tmp_path / "r", flaw="first-standby").program(1)
+    assert "FLAW" not in of_operators.env
+    of_the_service = Service(start, {}, tmp_path / "r", flaw="double-entry").program(1)
+    assert of_the_service.env["FLAW"] == "double-entry"
+
+
+def test_an_unknown_flaw_is_refused_where_only_the_file_knows_any(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentBroke, match="the flaw 'no-leese' cannot be switched on"):
+        Service(DESCRIBED, {}, tmp_path / "r", flaw="no-leese")

@@ -89,7 +89,7 @@ class RegionControl:
         if settle is None:
             return {}
         answer = self._call(region, settle.request, settle.headers)
-        return {name: int(_at(answer, name)) for name in settle.zero}
+        return {name: _count_at(answer, name) for name in settle.zero}
 
     def reconcile(self, region: str) -> Mapping[str, Any]:
         """Start the service's own reconciliation in a region; its answer."""
@@ -122,9 +122,11 @@ class RegionControl:
         return ask(address, self._tls, request, headers, timeout_s=timeout_s)
 
 
-def _at(answer: Any, path: str) -> Any:
+def _count_at(answer: Any, path: str) -> int:
     for key in path.split("."):
         answer = answer.get(key) if isinstance(answer, dict) else None
-    if answer is None:
-        raise EnvironmentBroke(f"the service does not say {path} of what is in flight")
+    if not isinstance(answer, int):
+        raise EnvironmentBroke(
+            f"of what is in flight the service must say how many {path}, not {answer!r}"
+        )
     return answer

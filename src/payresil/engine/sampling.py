@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from payresil.core.protocols import Reading
+from payresil.core.protocols import EnvironmentBroke, Reading, Unreachable
 from payresil.core.schemas import SCRAPE_SECONDS
 from payresil.core.tables import Recorder
 
@@ -44,6 +44,7 @@ class Sampler:
         self._zero_ns = zero_mono_ns
         self._period_s = period_s
         self._stop = threading.Event()
+        self._broke: Exception | None = None
         self._threads = [threading.Thread(target=self._run, name="sampler", daemon=True)]
         if readings is not None:
             read = partial(self._read, readings)
@@ -60,10 +61,19 @@ class Sampler:
                 self._recorder.flush()
 
     def _read(self, readings: Callable[[], Sequence[Reading]]) -> None:
-        while not self._stop.wait(self._period_s):
-            at_ns = time.monotonic_ns() - self._zero_ns
+        try:
+            while not self._stop.wait(self._period_s):
+                self._read_once(readings)
+        except Exception as error:  # a defect of ours: `close` says so, or nobody would miss them
+            self._broke = error
+
+    def _read_once(self, readings: Callable[[], Sequence[Reading]]) -> None:
+        at_ns = time.monotonic_ns() - self._zero_ns
+        try:
             found = readings()
-            self._recorder.extend([(at_ns, one.node, one.metric, "", one.value) for one in found])
+        except (EnvironmentBroke, Unreachable):
+            return  # away, or not itself yet: a second without readings
+        self._recorder.extend([(at_ns, one.node, one.metric, "", one.value) for one in found])
 
     def _scrape(self, session: requests.Session, node: str, url: str) -> None:
         began_ns = ended_ns = time.monotonic_ns()
@@ -82,11 +92,17 @@ class Sampler:
         self._recorder.extend([*own, *rows])
 
     def close(self) -> None:
-        """Stop scraping and end the table."""
+        """Stop scraping and end the table.
+
+        Raises:
+            Exception: what ended the readings, if anything did.
+        """
         self._stop.set()
         for thread in self._threads:
             thread.join()
         self._recorder.close()
+        if self._broke is not None:
+            raise self._broke
 
 
 def _rows(at_ns: int, node: str, text: str) -> list[Sample]:

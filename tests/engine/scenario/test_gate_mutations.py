@@ -1,4 +1,4 @@
-"""The gate's own files, spoilt in 500 ways and more: accepted rightly, or refused with a place."""
+"""Our own files, spoilt in 500 ways and more: accepted rightly, or refused with a place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from payresil.engine.scenario_file import dump_scenario, load_scenario
 from payresil.engine.system_file import load_system
 from payresil.engine.topologies import topology_of
 
-GATE = sorted((Path(__file__).parents[3] / "scenarios" / "gate").glob("*.yaml"))
+_SCENARIOS = Path(__file__).parents[3] / "scenarios"
+#: Those of the gate, and of the rehearsals those that have remedies.
+OURS = [
+    *sorted((_SCENARIOS / "gate").glob("*.yaml")),
+    *sorted(
+        path
+        for path in (_SCENARIOS / "rehearsal").glob("*.yaml")
+        if "remedies:" in path.read_text(encoding="utf-8")
+    ),
+]
 
 #: Spoilt files in all, at least; and of them those that go through the command line.
 IN_ALL = 500
@@ -38,12 +47,12 @@ def spoilt(path: Path, mutation: Mutation, n: int) -> str:
     return mutation(rng, path.read_text(encoding="utf-8").splitlines())
 
 
-@pytest.mark.parametrize("path", GATE, ids=lambda path: str(path.stem))
-def test_a_spoilt_gate_is_accepted_rightly_or_refused(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.stem))
+def test_a_spoilt_file_is_accepted_rightly_or_refused(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "scenario.yaml"
-    system = load_system("refpay")
+    system = load_system(load_scenario(path).system.name)
     topology = topology_of(system)
-    each = -(-IN_ALL // (len(MUTATIONS) * len(GATE)))
+    each = -(-IN_ALL // (len(MUTATIONS) * len(OURS)))
     for mutation in MUTATIONS:
         for n in range(each):
             copy.write_text(spoilt(path, mutation, n), encoding="utf-8")
@@ -64,7 +73,7 @@ def test_the_command_line_says_it_without_a_traceback(tmp_path: Path) -> None:
     rng = random.Random(5)
     copy = tmp_path / "scenario.yaml"
     for n in range(BY_COMMAND):
-        path, mutation = rng.choice(GATE), MUTATIONS[n % len(MUTATIONS)]
+        path, mutation = rng.choice(OURS), MUTATIONS[n % len(MUTATIONS)]
         copy.write_text(spoilt(path, mutation, 1000 + n), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "payresil.cli", "explain", str(copy)],

@@ -11,18 +11,42 @@ import pytest
 from mutations import MUTATIONS, Mutation, load_or_refuse, located
 
 from payresil.core.problems import InvalidScenario
+from payresil.core.system import System
 from payresil.engine.lints import lint
 from payresil.engine.scenario_file import dump_scenario, load_scenario
 from payresil.engine.system_file import load_system, system_path
 from payresil.engine.topologies import topology_of
 
+#: What a scenario of two regions has beside that of one.
+REMEDIES = """\
+remedies:
+  - {at: 0s, failover: {to: b, detect_after: 1500ms}}
+  - at: 30s
+    confirm: 2s
+    failback:
+      to: a
+  - {at: 12s, restore}
+"""
+
+
+@pytest.fixture(params=["refpay", "refpay-two-regions"])
+def system(request: pytest.FixtureRequest) -> System:
+    return load_system(request.param)
+
+
+@pytest.fixture
+def good(good: str, system: System) -> str:
+    if system.regions is None:
+        return good
+    choice = f"system: {{{system.name}: {{replication: quorum}}}}"
+    return good.replace("system: refpay", choice) + REMEDIES
+
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.__name__))
 def test_a_changed_scenario_loads_or_is_refused(
-    good: str, tmp_path: Path, mutation: Mutation
+    good: str, system: System, tmp_path: Path, mutation: Mutation
 ) -> None:
     path = tmp_path / "scenario.yaml"
-    system = load_system("refpay")
     topology = topology_of(system)
     for seed in range(60):
         rng = random.Random(f"{mutation.__name__}/{seed}")
@@ -60,8 +84,10 @@ def test_changed_bytes(good: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.__name__))
-def test_a_changed_system_file_loads_or_is_refused(tmp_path: Path, mutation: Mutation) -> None:
-    original = system_path("refpay")
+def test_a_changed_system_file_loads_or_is_refused(
+    system: System, tmp_path: Path, mutation: Mutation
+) -> None:
+    original = system_path(system.name)
     assert original is not None
     good = original.read_text(encoding="utf-8")
     path = tmp_path / "system.yaml"
@@ -72,6 +98,12 @@ def test_a_changed_system_file_loads_or_is_refused(tmp_path: Path, mutation: Mut
             topology_of(load_system(path))
         except InvalidScenario as error:
             located(error, path)
+
+
+def test_the_good_ones_are_good(good: str, system: System, tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(good, encoding="utf-8")
+    lint(load_scenario(path), system, topology_of(system))
 
 
 def test_a_heap_of_garbage_is_refused(tmp_path: Path) -> None:

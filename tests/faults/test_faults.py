@@ -389,5 +389,12 @@ def test_a_node_that_is_not_there_is_an_error(environment: FakeEnvironment, name
 def test_every_fault_has_a_claim_evidence_and_a_schema(member: Any) -> None:
     assert member.claim.endswith(".")
     assert callable(member.traits["evidence"])
-    assert set(member.traits["needs"]) <= {"links", "psp_rules", "nodes", "networks", "limits"}
+    assert set(member.traits["needs"]) <= {
+        "links",
+        "psp_rules",
+        "nodes",
+        "networks",
+        "limits",
+        "regions",
+    }
     assert "fault_id" not in {field.name for field in parameters_of(member.call)}

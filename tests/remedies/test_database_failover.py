@@ -9,7 +9,9 @@ from payresil.core.topology import Node
 
 from .rehearsed import Steps, World, rehearse
 
-STEPS = ["detect", "decide", "fence", "catch_up", "promote", "follow", "resolve", "reconcile"]
+STEPS = [
+    "detect", "decide", "fence", "catch_up", "promote", "follow", "resolve", "reconcile", "backups",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -47,9 +49,9 @@ def test_a_standby_that_is_behind_catches_up_first(lost: World) -> None:
         "promote a/db.2",
         "snapshot promoted a/db.2",
         "replicate a/db.2 asynchronous",
-        "archive a/db.2",
         "follow b/db a/db.2",
         "reconcile a",
+        "archive a/db.2",
     ]
 
 

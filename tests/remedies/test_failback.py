@@ -11,7 +11,7 @@ from .rehearsed import Steps, World, rehearse
 
 STEPS = [
     "wait", "decide", "rejoin", "catch_up", "fence", "level", "promote", "switch", "follow",
-    "resolve", "reconcile",
+    "resolve", "reconcile", "backups",
 ]  # fmt: skip
 
 
@@ -39,14 +39,15 @@ def test_steps_in_their_order(failed_over: World) -> None:
         "promote a/db",
         "snapshot promoted a/db",
         "replicate a/db asynchronous",
-        "archive a/db",
         "switch a",
         "follow a/db.2 a/db",
         "snapshot before_rejoin b/db",
         "rejoin b/db a/db",
         "replicate a/db asynchronous",
         "reconcile a",
+        "archive a/db",
     ]
+    assert steps.found["fence"]["planned"] is True
     assert steps.found["rejoin"] == {"a/db": "rewound", "a/db.2": "rewound"}
     assert failed_over.active == "a"
 
@@ -80,7 +81,8 @@ def test_what_was_paid_until_the_lease_was_handed_over_arrives_too(failed_over: 
 
 def test_commits_wait_again_for_whom_they_waited_at_first(failed_over: World) -> None:
     failed_over.mode = "synchronous"
-    rehearse(failed_over, "failback", to="a")
+    steps = rehearse(failed_over, "failback", to="a")
+    assert steps.found["follow"]["mode"] == "synchronous"
     modes = [line for line in failed_over.done if line.startswith("replicate")]
     assert modes == ["replicate a/db asynchronous", "replicate a/db synchronous"]
     assert failed_over.done.index(modes[1]) > failed_over.done.index("rejoin b/db a/db")

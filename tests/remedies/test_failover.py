@@ -9,7 +9,7 @@ from payresil.core.values import Duration
 
 from .rehearsed import Steps, World, rehearse
 
-STEPS = ["detect", "decide", "fence", "promote", "switch", "resolve", "reconcile"]
+STEPS = ["detect", "decide", "fence", "promote", "switch", "resolve", "reconcile", "backups"]
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def test_steps_in_their_order(lost: World) -> None:
         "promote b/db",
         "snapshot promoted b/db",
         "replicate b/db asynchronous",
-        "archive b/db",
         "switch b",
         "reconcile b",
+        "archive b/db",
     ]
     assert lost.active == "b"
     assert steps.found["promote"] == {"node": "b/db"}
@@ -58,6 +58,7 @@ def test_fence_waits_until_the_lease_is_taken(lost: World) -> None:
     assert 9.0 <= lost.now_s < 9.2
     assert steps.took_s("fence") == pytest.approx(3.0, abs=0.25)
     assert steps.found["fence"]["epoch"] == 2
+    assert steps.found["fence"]["planned"] is False
     assert steps.found["fence"]["held_for_ms"] == pytest.approx(3000, abs=250)
 
 
@@ -123,7 +124,11 @@ def test_resolve_waits_until_nothing_is_unknown(lost: World) -> None:
 
 def test_payments_do_not_wait_for_the_archive(lost: World) -> None:
     lost.archive_reachable = False
-    assert rehearse(lost, "failover", to="b").names == STEPS
+    steps = rehearse(lost, "failover", to="b")
+    assert steps.names == STEPS
+    assert steps.failed == []
+    assert steps.found["backups"] == {"left": "the archive is away"}
+    assert lost.done[-1] == "reconcile b"
 
 
 def test_the_former_standby_region_fails_over_back(lost: World) -> None:

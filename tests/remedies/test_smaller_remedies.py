@@ -86,23 +86,31 @@ def test_the_next_one_waits_until_the_region_serves(
     assert steps.failed == []
 
 
-def test_it_stops_when_the_region_is_out_of_reach(
+def test_it_stops_where_the_region_does_not_serve_any_more(world: World) -> None:
+    world.serving.discard("a")
+    steps = rehearse(world, "deploy", region="a")
+    assert world.done == []
+    assert steps.names == ["decide", "instance a/service.1"]
+    assert steps.found["instance a/service.1"] == {"replaced": False}
+    assert steps.failed == []
+
+
+def test_it_stops_in_the_middle_when_the_region_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = world.stop
+    """Another region has taken over by then: the one that was deployed to serves nobody."""
 
-    def stop_one(node: Node) -> None:
-        stop(node)
-        if node.n == 2:
-            raise AssertionError("the second one must be left alone")
+    def lose(node: Node) -> None:
+        world.done.append(f"start {node}")
+        world.serving.discard("a")
+        world.at(world.now_s + 3, lambda: setattr(world, "active", "b"))
+        world.at(world.now_s + 3, lambda: world.done.append("taken over"))
 
-    monkeypatch.setattr(world, "stop", stop_one)
-    steps = Steps(world)
-    world.serving.discard("a")
-    with pytest.raises(RemedyFailed, match=r"a does not serve: a/service\.1 is left as it is"):
-        rehearse(world, "deploy", steps, region="a")
-    assert world.done == []
-    assert steps.failed == ["instance a/service.1"]
+    monkeypatch.setattr(world, "start", lose)
+    steps = rehearse(world, "deploy", region="a")
+    assert world.done == ["stop a/service.1", "start a/service.1", "taken over"]
+    assert steps.found["instance a/service.2"] == {"replaced": False}
+    assert steps.failed == []
 
 
 def test_a_region_that_stands_by_need_not_serve(world: World) -> None:

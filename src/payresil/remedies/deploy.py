@@ -23,18 +23,18 @@ def deploy(environment: Environment, steps: RemedyLog, region: RegionName) -> No
     ]
     if not nodes:
         raise RemedyFailed(f"region {region} has no instance to deploy to")
+    was_active = environment.regions.active == region
     for node in nodes:
         with steps.step(f"instance {node}") as found:
-            found["replaced"] = _replace(environment, steps, node, region)
+            found["replaced"] = _replace(environment, steps, node, was_active)
         if not found["replaced"]:
             return
 
 
-def _replace(environment: Environment, steps: RemedyLog, node: Node, region: str) -> bool:
+def _replace(environment: Environment, steps: RemedyLog, node: Node, was_active: bool) -> bool:
     """Whether it was replaced: who cannot see the region serve any more leaves it as it is."""
-    regions = environment.regions
-    was_active = regions.active == region
-    if was_active and not regions.serves(region):
+    regions, region = environment.regions, str(node.region)
+    if was_active and not (regions.active == region and regions.serves(region)):
         return False
     environment.nodes.stop(node)
     environment.nodes.start(node)

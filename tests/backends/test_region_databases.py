@@ -67,7 +67,8 @@ class Parts:
         if region in self.cut:
             raise Unreachable(f"region {region} is out of reach")
 
-    def pull_from(self, node: Node) -> None:
+    def pull_from(self, node: Node, nodes: object) -> None:
+        assert nodes is self
         self.done.append(f"pull {node}")
 
     @contextmanager

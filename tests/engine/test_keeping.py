@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from payresil.core.protocols import Environment, EnvironmentBroke, Unreachable
+from payresil.core.protocols import Environment, EnvironmentBroke, Standing, Unreachable
 from payresil.core.schemas import SCHEMAS
 from payresil.core.system import System
 from payresil.core.tables import read_folder
@@ -118,6 +119,10 @@ class Regions:
         self._reach(node)
         self.read.append((moment, str(node)))
 
+    def standing(self, node: Node) -> Standing:
+        is_primary = str(node) == "a/db"
+        return Standing(is_primary, 1, 9, 9, None if is_primary else "a/db")
+
     def rows(self, node: Node, sql: str) -> list[dict[str, Any]]:
         self._reach(node)
         assert sql == "select epoch, region, taken_us from lease_history()"
@@ -145,7 +150,13 @@ def audit(folder: Path, system: System, regions: Regions) -> list[tuple[str, str
 
 def test_every_database_is_read_and_the_witness(tmp_path: Path, system: System) -> None:
     regions = Regions(system)
-    assert audit(tmp_path, system, regions) == []
+    assert [
+        (name, what, json.loads(detail)) for name, what, detail in audit(tmp_path, system, regions)
+    ] == [
+        ("a/db", "stands", {"role": "primary", "source": None}),
+        ("a/db.2", "stands", {"role": "standby", "source": "a/db"}),
+        ("b/db", "stands", {"role": "standby", "source": "a/db"}),
+    ]
     assert regions.read == [("end", "a/db"), ("end", "a/db.2"), ("end", "b/db")]
     (row,) = read_folder(tmp_path)["epochs"].to_pylist()
     assert (row["epoch"], row["region"], row["taken_us"]) == (1, "a", 5)
@@ -155,7 +166,9 @@ def test_who_is_away_is_named_and_the_others_are_read(tmp_path: Path, system: Sy
     regions = Regions(system)
     regions.away = {"a/db", "w/witness"}
     events = audit(tmp_path, system, regions)
-    assert [each[:2] for each in events] == [("a/db", "warning"), ("w/witness", "warning")]
+    assert [each[:2] for each in events] == [
+        ("a/db", "warning"), ("a/db.2", "stands"), ("b/db", "stands"), ("w/witness", "warning"),
+    ]  # fmt: skip
     assert "not read at the end: a/db is away" in events[0][2]
     assert regions.read == [("end", "a/db.2"), ("end", "b/db")]
     assert "epochs" not in read_folder(tmp_path)

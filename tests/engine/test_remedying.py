@@ -149,14 +149,14 @@ def test_a_step_that_fails_says_why_and_what_it_found_by_then(tmp_path: Path) ->
 def test_an_automatic_remedy_decides_at_once(tmp_path: Path) -> None:
     steps, journal = log_of(tmp_path)
     steps.decide()
-    assert rows_of(tmp_path, journal)[1][3] == {"step": "decide", "by": "automatic"}
+    assert rows_of(tmp_path, journal)[1][3] == {"step": "decide"}
 
 
 def test_a_person_takes_as_long_as_the_scenario_says(tmp_path: Path) -> None:
     steps, journal = log_of(tmp_path, Duration(0.05))
     steps.decide()
     begin, end = rows_of(tmp_path, journal)
-    assert end[3] == {"step": "decide", "by": "confirmed by a person"}
+    assert end[3] == {"step": "decide", "confirm": "50ms"}
     table = read_folder(tmp_path)["events"].to_pylist()
     assert 50e6 <= table[1]["at_ns"] - table[0]["at_ns"] < 5e9
     assert begin[2] == "begin"

@@ -114,16 +114,24 @@ def test_the_border_of_a_region_is_what_crosses_it(two: Topology) -> None:
 
 
 def test_between_two_regions_there_is_replication_alone(two: Topology) -> None:
-    assert {str(link) for link in between(two, "a", "b")} == {
+    assert {str(link) for link in between(two, "a", ["b"])} == {
         "b/db->a/db", "b/db->a/db.2", "a/db->b/db", "a/db.2->b/db",
     }  # fmt: skip
-    assert between(two, "a", "b") == between(two, "b", "a")
+    assert between(two, "a", ["b"]) == between(two, "b", ["a"])
 
 
 def test_between_a_region_and_the_third_place_are_witness_and_archive(two: Topology) -> None:
-    assert {str(link) for link in between(two, "a", "w")} == {
+    assert {str(link) for link in between(two, "a", ["w"])} == {
         "a/service.1->w/witness", "a/service.2->w/witness", "w/archive->a/db", "w/archive->a/db.2",
     }  # fmt: skip
+
+
+def test_a_region_can_be_parted_from_places_outside_of_any(two: Topology) -> None:
+    assert {str(link) for link in between(two, "b", ["psp", "operator", "a"])} == {
+        "b/service.1->psp", "b/service.2->psp", "operator->b/lb", "operator->b/db",
+        "b/db->a/db", "b/db->a/db.2", "a/db->b/db", "a/db.2->b/db",
+    }  # fmt: skip
+    assert between(two, "b", []) == []
 
 
 def test_the_nodes_of_a_region_in_order_of_who_calls_whom(two: Topology) -> None:

@@ -78,8 +78,12 @@ PAUSED = injected("replication_pause", standby="b/db")
 
 def test_a_standby_that_fell_behind_shows_its_pause() -> None:
     rows = samples("b/db", {**dict.fromkeys(range(10), 0.1), 12: 2.0, 15: 4.5})
-    measures, doubts = ask("replication_pause", PAUSED, samples=rows)
-    assert measures == {"replication_lag_most_b/db": 4.5, "replication_lag_before_b/db": 0.1}
+    measures, doubts = ask("replication_pause", PAUSED, samples=[*rows, *looks(30)])
+    assert measures == {
+        "replication_looks_unanswered_b/db": 0,
+        "replication_lag_most_b/db": 4.5,
+        "replication_lag_before_b/db": 0.1,
+    }
     assert doubts == []
 
 
@@ -130,6 +134,23 @@ def test_a_standby_that_was_cut_off_shows_it(name: str, parameters: Row) -> None
     cut = samples("a/db.2", {}, dict.fromkeys(range(11, 20), 0.0))
     assert ask(name, events, samples=cut)[1] == []
     assert ask(name, events, samples=samples("a/db.2", {}))[1]
+
+
+def looks(seconds: int) -> list[Row]:
+    """The databases were looked at, once a second."""
+    return [
+        {"at_ns": n * S, "node": "a/db", "metric": "database_is_primary", "labels": "", "value": 1}
+        for n in range(seconds)
+    ]
+
+
+def test_a_standby_that_says_nothing_while_others_do_is_gone() -> None:
+    events = injected("standby_loss", node="a/db.2")
+    silent = [row for row in samples("a/db.2", {}) if not START <= row["at_ns"] <= END]
+    measures, doubts = ask("standby_loss", events, samples=[*silent, *looks(30)])
+    assert measures["replication_looks_unanswered_a/db.2"] == 11
+    assert doubts == []
+    assert ask("standby_loss", events, samples=silent)[1]  # nobody looked
 
 
 def test_one_that_was_away_already_does_not() -> None:
@@ -201,7 +222,7 @@ STEADY = attempts(200, 0, 20 * MS)
     [
         ("region_loss", {"region": "a", "how": "dies"}),
         ("witness_loss", {}),
-        ("region_partition", {"one": "a", "other": "w", "lost": "both"}),
+        ("region_partition", {"region": "a", "others": ["w"], "lost": "both"}),
     ],
 )
 def test_customers_notice_or_there_is_a_doubt(name: str, parameters: Row) -> None:
@@ -213,7 +234,7 @@ def test_customers_notice_or_there_is_a_doubt(name: str, parameters: Row) -> Non
     assert ask(name, events, attempts=[], samples=[])[1]
 
 
-PARTED = injected("region_partition", one="a", other="b", lost="both")
+PARTED = injected("region_partition", region="a", others=["b"], lost="both")
 USUAL = [*STEADY, *attempts(100, START, 20 * MS)]
 
 
@@ -237,6 +258,6 @@ def test_customers_who_noticed_a_partition_show_it_though_standbys_did_not() -> 
 
 
 def test_a_standby_of_the_same_side_shows_nothing_of_a_partition() -> None:
-    parted = injected("region_partition", one="b", other="w", lost="both")
+    parted = injected("region_partition", region="b", others=["w"], lost="both")
     rows = samples("a/db.2", {15: 6.0})
     assert ask("region_partition", parted, attempts=USUAL, samples=rows)[1]

@@ -88,7 +88,7 @@ def test_remedies_and_faults_of_regions_need_regions(load: Load) -> None:
 )
 def test_every_fault_of_regions_is_refused_where_there_is_one(load: Load, fault: str) -> None:
     changes = ("system: refpay-two-regions", "system: refpay"), ("region_loss: {region: a}", fault)
-    (found, _) = problems(load(*changes, ("idempotency", "idempotency")))
+    (found, _) = problems(load(*changes))
     assert found.startswith("scenario.yaml:6:5: read ")
     assert f"{fault.split(':')[0]} on refpay, expected a system of several regions" in found
 

@@ -217,7 +217,8 @@ def test_decorators_keep_traits_and_drop_a_trailing_underscore(
     def looker(client: Any, random: Any) -> None:
         """Looks."""
 
-    assert registry.faults.get("pass").traits == {"evidence": evidence, "needs": ("links",)}
+    traits = {"evidence": evidence, "needs": ("links",), "unfelt": False}
+    assert registry.faults.get("pass").traits == traits
     assert registry.checkers.get("sums").traits == {"kind": "money", "needs": ("attempts",)}
     assert registry.journeys.get("shopper").traits == {"retries": True, "needs": ("refund",)}
     assert registry.journeys.get("looker").traits == {"retries": False, "needs": ()}
@@ -231,3 +232,19 @@ def _fault(name: str) -> str:
         def {name}(environment):
             '''A {name}.'''
     """)
+
+
+@pytest.mark.parametrize(
+    ("fault_id", "unfelt"),
+    [
+        ("replication_lag", True),
+        ("replication_lag.2", True),
+        ("standby_loss", False),
+        ("region_loss", False),
+        ("nothing_of_the_kind", False),
+    ],
+)
+def test_what_customers_need_not_notice_is_known_by_the_id_of_a_step(
+    fault_id: str, unfelt: bool
+) -> None:
+    assert registry.is_unfelt(fault_id) is unfelt

@@ -12,6 +12,7 @@ from payresil.backends.embedded.regions.control import RegionControl
 from payresil.backends.embedded.regions.databases import ReplicatedDatabases
 from payresil.backends.embedded.regions.members import ARCHIVE
 from payresil.backends.embedded.regions.startup import RegionalStartup
+from payresil.backends.embedded.replication import operating
 from payresil.backends.embedded.replication.lag import ReplicationLag
 from payresil.core.protocols import (
     Assembly,
@@ -63,8 +64,9 @@ class RegionalControl:
         return next(iter(urls.values()))
 
     def _is_primary(self, node: Node) -> bool:
+        """Past every link: which books are read must not depend on a fault that lasts."""
         try:
-            return self.databases.standing(node).is_primary
+            return operating.standing(self._members.direct_url(node, OPERATOR)).is_primary
         except (Unreachable, EnvironmentBroke):
             return False
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from payresil.core.document import Entry, MapNode, Scalar
+from payresil.core.document import Entry, MapNode, Node
 
 #: The key under which a file names the one that it differs from.
 BASED_ON = "based_on"
 
 
-def base_of(document: MapNode) -> Scalar | None:
-    """What the file is based on; None where it stands by itself."""
+def base_of(document: MapNode) -> Node | None:
+    """What the file is based on, as it says it; None where it stands by itself."""
     entry = document.get(BASED_ON)
-    return entry.value if entry is not None and isinstance(entry.value, Scalar) else None
+    return None if entry is None else entry.value
+
+
+def alone(document: MapNode) -> MapNode:
+    """What the file says itself, but for what it is based on."""
+    entries = tuple(entry for entry in document.entries if entry.key != BASED_ON)
+    return replace(document, entries=entries)
 
 
 def layered(base: MapNode, over: MapNode) -> MapNode:
@@ -21,7 +27,7 @@ def layered(base: MapNode, over: MapNode) -> MapNode:
 
     Every node keeps its place, so that what is wrong is found in the file that says it.
     """
-    instead = {entry.key: entry for entry in over.entries if entry.key != BASED_ON}
+    instead = {entry.key: entry for entry in over.entries}
     kept = [_entry(entry, instead.pop(entry.key, None)) for entry in base.entries]
     return replace(over, entries=(*kept, *instead.values()))
 

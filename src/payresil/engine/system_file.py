@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import payresil.systems
-from payresil.core.document import MapNode, read_document
+from payresil.core.document import MapNode, Refused, Scalar, describe, read_document
 from payresil.core.problems import InvalidScenario, Place, Problem, nearest, shown
 from payresil.core.schema import fields_of, read_fields
 from payresil.core.system import System
 from payresil.engine.compose_file import ComposeFileError, not_apart
-from payresil.engine.layering import base_of, layered
+from payresil.engine.layering import alone, base_of, layered
 from payresil.engine.places import Places
 from payresil.engine.system_rules import check_system
 
@@ -78,15 +78,21 @@ def _document(path: Path, problems: list[Problem], above: tuple[Path, ...] = ())
     named = None if document is None else base_of(document)
     if document is None or named is None:
         return document
+    if not isinstance(named, Scalar):
+        words = "a system, or the path of a .yaml file that describes one"
+        if not isinstance(named, Refused):  # of which the reader has told
+            problems.append(Problem(named.where, describe(named), words))
+        return alone(document)
     base = system_path(named.text, beside=path.parent)
     if base is None:
         problems.append(no_system(named.text, named.where))
-        return document
+        return alone(document)
     if base.resolve() in (*above, path.resolve()):
         problems.append(Problem(named.where, shown(named.text), "a file that is not based on this"))
-        return document
+        return alone(document)
     under = _document(base, problems, (*above, path.resolve()))
-    return document if under is None else layered(under, document)
+    own = alone(document)
+    return own if under is None else layered(under, own)
 
 
 def check_start(name: str, system: System, backend: str) -> None:

@@ -117,6 +117,11 @@ def test_an_unknown_key_of_the_base_has_its_place(folder: Path) -> None:
     assert found.startswith("base.yaml:12:1: read the key 'wrong'")
 
 
+def test_the_word_means_nothing_deeper_in_a_file(folder: Path) -> None:
+    path = changed(folder, "environment: {", "environment: {based_on: base.yaml, ")
+    assert load_system(path).service.environment["based_on"] == "base.yaml"
+
+
 def test_three_layers(folder: Path) -> None:
     path = folder / "third.yaml"
     path.write_text("name: third\nbased_on: regions.yaml\nservice: {environment: {LOG: debug}}\n")
@@ -130,6 +135,7 @@ def test_three_layers(folder: Path) -> None:
 def test_a_base_that_there_is_not(folder: Path, base: str) -> None:
     found = refused(changed(folder, "base.yaml", base))
     assert any(each.startswith(f"regions.yaml:2:11: read '{base}'") for each in found)
+    assert not any("the key 'based_on'" in each for each in found)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,8 @@ def test_a_file_based_on_itself_is_refused(folder: Path, first: str, second: str
 @pytest.mark.parametrize("base", ["[base.yaml]", "{base: yaml}", "''", "~"])
 def test_a_base_that_is_no_name_is_refused_with_its_place(folder: Path, base: str) -> None:
     found = refused(changed(folder, "base.yaml", base))
-    assert any(each.startswith("regions.yaml:2:1") for each in found), found
+    assert any(each.startswith("regions.yaml:2:11: read ") for each in found), found
+    assert not any("the key 'based_on'" in each for each in found)
 
 
 # --- what two regions need -------------------------------------------------------------------

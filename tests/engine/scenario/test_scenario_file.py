@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from payresil.core import registry
-from payresil.core.scenario import CheckStep, FaultStep, Scenario, SystemChoice, Workload
+from payresil.core.scenario import (
+    CheckStep,
+    FaultStep,
+    RemedyStep,
+    Scenario,
+    SystemChoice,
+    Workload,
+)
 from payresil.core.values import Duration, Rate, Share
 from payresil.engine.scenario_file import InvalidScenario, dump_scenario, load_scenario
 
@@ -345,6 +352,27 @@ checks = st.sampled_from(
 )
 
 
+remedies = st.sampled_from(
+    [
+        ("failover", {"to": "b", "detect_after": Duration(1.5)}),
+        ("failback", {"to": "a"}),
+        ("restore", {"ago": Duration(0.25)}),
+        ("database_failover", {"detect_after": Duration(90)}),
+    ]
+)
+
+
+@st.composite
+def remedy_steps(draw: st.DrawFn) -> tuple[RemedyStep, ...]:
+    steps: list[RemedyStep] = []
+    for name, parameters in draw(st.lists(remedies, max_size=4)):
+        number = 1 + sum(step.remedy == name for step in steps)
+        step = name if number == 1 else f"{name}.{number}"
+        confirm = draw(st.none() | durations)
+        steps.append(RemedyStep(step, name, draw(durations), confirm, parameters))
+    return tuple(steps)
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     steps = []
@@ -360,7 +388,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
                 str.strip
             )
         ),
-        system=SystemChoice("refpay", draw(st.none() | st.sampled_from(["no", "1:30", "x y"]))),
+        system=SystemChoice(
+            "refpay",
+            draw(st.none() | st.sampled_from(["no", "1:30", "x y"])),
+            draw(st.sampled_from([None, "asynchronous", "synchronous", "quorum"])),
+        ),
         seed=draw(st.integers(0, 2**63 - 1)),
         workload=Workload(
             rate=draw(st.floats(0.01, 100).map(Rate)),
@@ -376,6 +408,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             timeout=draw(durations),
         ),
         faults=tuple(steps),
+        remedies=draw(remedy_steps()),
         checks=tuple(draw(st.lists(checks, min_size=1, max_size=4, unique_by=lambda c: c.checker))),
     )
 

@@ -261,3 +261,52 @@ def test_a_standby_of_the_same_side_shows_nothing_of_a_partition() -> None:
     parted = injected("region_partition", region="b", others=["w"], lost="both")
     rows = samples("a/db.2", {15: 6.0})
     assert ask("region_partition", parted, attempts=USUAL, samples=rows)[1]
+
+
+# --- who answers -----------------------------------------------------------------------------
+
+
+def answered(by: str, rows: list[Row]) -> list[Row]:
+    return [{**row, "instance": by} for row in rows]
+
+
+LOST = injected("region_loss", region="a", how="dies")
+
+
+def test_a_region_that_answers_nobody_any_more_is_lost_though_all_are_answered() -> None:
+    rows = [
+        *answered("a/service.1", STEADY),
+        *answered("b/service.2", attempts(100, START, 20 * MS)),
+    ]
+    measures, doubts = ask("region_loss", LOST, attempts=rows)
+    assert measures["attempts_answered_by_target"] == 0
+    assert measures["attempts_answered_by_target_steady"] == 200
+    assert doubts == []
+
+
+def test_a_region_that_goes_on_answering_is_not_lost() -> None:
+    rows = answered("a/service.1", USUAL)
+    assert ask("region_loss", LOST, attempts=rows)[1]
+
+
+def test_a_region_that_never_answered_anybody_shows_nothing() -> None:
+    lost = injected("region_loss", region="b", how="dies")
+    assert ask("region_loss", lost, attempts=answered("a/service.1", USUAL))[1]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "steady"),
+    [({"replication_lag": {"standby": "b/db", "delay": "1s"}}, 200), ({"reset": {}}, 0)],
+)
+def test_the_steady_phase_goes_on_while_customers_need_not_notice_anything(
+    earlier: Mapping[str, Row], steady: int
+) -> None:
+    ((name, parameters),) = earlier.items()
+    events = [{**row, "at_ns": row["at_ns"] - START} for row in injected(name, **parameters)[:2]]
+    rows = [*STEADY, *attempts(100, START, 20 * MS, "unknown")]
+    run = Run.from_rows(META, events=[*LOST, *events], attempts=rows)
+    results = list(
+        faults.get("region_loss").traits["evidence"](run, Window("region_loss", START, END))
+    )
+    doubts = [each for each in results if isinstance(each, Doubt)]
+    assert bool(doubts) == (steady == 0)

@@ -70,10 +70,27 @@ def test_a_witness_out_of_reach_means_no_promotion(
 
     monkeypatch.setattr(lost, "take_lease", gone)
     steps = Steps(lost)
-    with pytest.raises(Unreachable, match="the witness is away"):
+    with pytest.raises(RemedyStopped):
         rehearse(lost, "failover", steps, to="b")
     assert steps.names == STEPS[:3]
+    assert steps.found["fence"]["last_unreachable"] == "the witness is away"
     assert lost.done == []
+
+
+def test_a_witness_that_comes_back_is_asked_again(
+    lost: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, asked = lost.take_lease, []
+
+    def away_at_first(region: str) -> tuple[int | None, int]:
+        asked.append(region)
+        if len(asked) <= 10:
+            raise Unreachable("the witness is away")
+        return take(region)
+
+    monkeypatch.setattr(lost, "take_lease", away_at_first)
+    assert rehearse(lost, "failover", to="b").names == STEPS
+    assert len(asked) > 10
 
 
 def test_nothing_is_promoted_before_it_is_decided(lost: World) -> None:

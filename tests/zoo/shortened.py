@@ -25,8 +25,14 @@ PATIENT = Duration(30.0)
 def shortened(scenario: Scenario, check: str | None = None) -> Scenario:
     """Its faults in the same order, as far apart as they were, none of them for long.
 
-    `check` is kept beside those of money.
+    `check` is kept beside those of money. One with remedies, which take their time, stays as long
+    as it is.
     """
+    kept = tuple(
+        _patient(step) for step in scenario.checks if _is_money(step) or step.checker == check
+    )
+    if scenario.remedies:
+        return replace(scenario, checks=kept)
     first_s = min((float(step.at) for step in scenario.faults), default=0.0)
     faults = tuple(_sooner(step, first_s) for step in scenario.faults)
     end_s = max((float(step.at) + float(step.duration) for step in faults), default=0.0)
@@ -35,9 +41,7 @@ def shortened(scenario: Scenario, check: str | None = None) -> Scenario:
         scenario,
         workload=replace(scenario.workload, duration=duration),
         faults=faults,
-        checks=tuple(
-            _patient(step) for step in scenario.checks if _is_money(step) or step.checker == check
-        ),
+        checks=kept,
     )
 
 

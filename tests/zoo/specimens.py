@@ -33,10 +33,17 @@ def _name(path: Path) -> str:
     return str(path.relative_to(SCENARIOS).with_suffix(""))
 
 
-#: As the system file says, so that a user's run with a flaw is told the same.
+#: The reference service in one region and in two; what the first is known for, the second is too.
+SYSTEMS = ("refpay", "refpay-two-regions")
+
+#: As the system files say, so that a user's run with a flaw is told the same.
 FLAWED = tuple(
     Specimen(_name(SCENARIOS.parent / exposure.scenario), flaw, exposure.check)
-    for flaw, exposure in load_system("refpay").service.exposed_by.items()
+    for flaw, exposure in {
+        flaw: exposure
+        for system in SYSTEMS
+        for flaw, exposure in load_system(system).service.exposed_by.items()
+    }.items()
 )
 
 FLAWLESS = tuple(

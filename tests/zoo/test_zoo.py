@@ -14,7 +14,7 @@ from payresil.engine.system_file import list_flaws, load_system
 from payresil.engine.topologies import topology_of
 from tests.zoo.matrix import Row, matrix
 from tests.zoo.shortened import AFTER, LONGEST_FAULT, STEADY, shortened
-from tests.zoo.specimens import FLAWED, FLAWLESS, SCENARIOS, Specimen
+from tests.zoo.specimens import FLAWED, FLAWLESS, SCENARIOS, SYSTEMS, Specimen
 
 FLAW = Specimen("gate/psp-lost-answers", "key-per-attempt", "idempotency")
 NO_FLAW = Specimen("gate/psp-lost-answers")
@@ -37,7 +37,8 @@ def verdict(*checks: CheckResult, broken: str | None = None) -> Verdict:
 
 
 def test_every_flaw_has_a_specimen_and_every_specimen_its_check() -> None:
-    assert {each.flaw for each in FLAWED} == set(list_flaws(load_system("refpay")))
+    known = {flaw for system in SYSTEMS for flaw in list_flaws(load_system(system))}
+    assert {each.flaw for each in FLAWED} == known
     for each in FLAWED:
         scenario = load_scenario(each.path, flaw=each.flaw)
         checks = {step.checker for step in shortened(scenario, each.check).checks}
@@ -57,12 +58,13 @@ def test_a_shortened_scenario_keeps_its_faults_and_its_money_checks(specimen: Sp
     assert [step.fault for step in short.faults] == [step.fault for step in whole.faults]
     assert {checkers.get(step.checker).traits["kind"] for step in short.checks} == {"money"}
     assert short.workload.duration <= whole.workload.duration
-    if short.faults:
+    assert short.remedies == whole.remedies
+    if short.faults and not short.remedies:
         ends = [float(step.at) + float(step.duration) for step in short.faults]
         assert min(step.at for step in short.faults) == STEADY
         assert all(step.duration <= LONGEST_FAULT for step in short.faults)
         assert float(short.workload.duration) == max(ends) + float(AFTER)
-    system = load_system("refpay")
+    system = load_system(whole.system.name)
     lint(short, system, topology_of(system))  # raises where it could not run
 
 

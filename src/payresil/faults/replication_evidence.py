@@ -61,7 +61,7 @@ def fell_behind(
         ((unseen,),) = run.sql.execute(
             _UNSEEN, {**span, "connected": f"{what}_connected"}
         ).fetchall()
-        yield Measure(f"{what}_looks_unanswered_{node}", unseen)
+        yield Measure(f"{what}_looks_unanswered_{node}", max(0, unseen))
         yield Measure(f"{what}_lag_most_{node}", max(0.0, during_s), "s")
         yield Measure(f"{what}_lag_before_{node}", max(0.0, before_s), "s")
         was_cut = connected == 1 and still_connected == 0

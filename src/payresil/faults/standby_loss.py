@@ -18,7 +18,7 @@ def _evidence(run: Run, window: Window) -> Iterator[Result]:
     return fell_behind(run, window, standbys_named(run, parameters(run, window)["node"]))
 
 
-@fault(evidence=_evidence, needs=("regions", "nodes"))
+@fault(evidence=_evidence, needs=("regions", "nodes"), unfelt=True)
 @contextmanager
 def standby_loss(environment: Environment, node: NodeSelector) -> Iterator[None]:
     """A standby ends without warning, and is started again when the fault heals.

@@ -74,6 +74,8 @@ def _catch_up(environment: Environment, steps: RemedyLog, chosen: Node, others: 
     with steps.step("catch_up") as found:
         known = standings(databases, others)
         best = most_advanced(known)
+        if chosen not in known:
+            raise RemedyFailed(f"{chosen}, which was to be promoted, cannot be reached any more")
         behind = known[best].received - known[chosen].received
         found["bytes_behind"] = behind
         if behind <= 0:

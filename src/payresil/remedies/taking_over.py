@@ -26,7 +26,11 @@ def fence_by_lease(
         found["planned"] = planned
 
         def taken() -> bool:
-            epoch, remaining_ms = environment.regions.take_lease(region)
+            try:
+                epoch, remaining_ms = environment.regions.take_lease(region)
+            except Unreachable as error:  # nobody can take over until the witness is back
+                found["last_unreachable"] = str(error)
+                return False
             found.setdefault("held_for_ms", remaining_ms)
             if epoch is not None:
                 found["epoch"] = epoch

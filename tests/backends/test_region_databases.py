@@ -14,7 +14,7 @@ from payresil.backends.embedded.regions import databases as module
 from payresil.backends.embedded.regions.archiving import Archiving
 from payresil.backends.embedded.regions.databases import ReplicatedDatabases
 from payresil.backends.embedded.regions.members import WITNESS, Members
-from payresil.backends.embedded.regions.snapshots import read_snapshot
+from payresil.backends.embedded.regions.snapshots import Snapshot, read_snapshot
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.launcher import Supervisor
 from payresil.core.protocols import (
@@ -273,10 +273,14 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every database holds one payment and no key; the URLs that were read."""
     urls: list[str] = []
 
-    def read(url: str, queries: Any) -> dict[str, list[dict[str, Any]]]:
+    def read(url: str, queries: Any) -> Snapshot:
         urls.append(url)
         assert set(queries) == {"snapshots", "commits", "snapshot_keys"}
-        return {"snapshots": [{"payment": "p1"}], "snapshot_keys": []}
+        rows: dict[str, list[dict[str, Any]]] = {
+            "snapshots": [{"payment": "p1"}],
+            "snapshot_keys": [],
+        }
+        return Snapshot(rows, {"snapshot_keys": "it is unlogged"})
 
     monkeypatch.setattr(module, "read_snapshot", read)
     return urls
@@ -294,7 +298,11 @@ def test_what_a_database_holds_is_kept_with_its_moment(parts: Parts, held: list[
             "node",
             "b/db",
             "read",
-            {"moment": "promoted", "rows": {"snapshots": 1, "snapshot_keys": 0}},
+            {
+                "moment": "promoted",
+                "rows": {"snapshots": 1, "snapshot_keys": 0},
+                "unreadable": {"snapshot_keys": "it is unlogged"},
+            },
         )
     ]
 
@@ -337,16 +345,36 @@ def test_all_queries_see_one_moment_and_change_nothing(real: Member) -> None:
     found = read_snapshot(
         auditor(real), {"one": moment, "t": "select n from t order by n", "two": moment}
     )
-    assert list(found) == ["one", "t", "two"]
-    assert found["one"] == found["two"]
-    assert found["one"][0]["isolation"] == "repeatable read"
-    assert found["one"][0]["only"] == "on"
-    assert found["t"] == [{"n": 1}, {"n": 2}]
+    assert list(found.rows) == ["one", "t", "two"]
+    assert found.rows["one"] == found.rows["two"]
+    assert found.rows["one"][0]["isolation"] == "repeatable read"
+    assert found.rows["one"][0]["only"] == "on"
+    assert found.rows["t"] == [{"n": 1}, {"n": 2}]
+    assert found.unreadable == {}
 
 
 def test_what_a_query_gives_nothing_of_is_empty(real: Member) -> None:
-    assert read_snapshot(auditor(real), {"t": "select n from t where n > 9"}) == {"t": []}
-    assert read_snapshot(auditor(real), {}) == {}
+    assert read_snapshot(auditor(real), {"t": "select n from t where n > 9"}).rows == {"t": []}
+    assert read_snapshot(auditor(real), {}).rows == {}
+
+
+def test_a_table_that_is_not_in_the_log_has_no_rows_on_a_standby() -> None:
+    scratch = passable_folder()
+    queries = {"t": "select n from t", "u": "select n from u"}
+    with Supervisor.started() as launcher:
+        launcher.sweep(scratch)
+        with members(scratch, launcher, "a/db", "b/db") as made:
+            made["a/db"].ask("create table t (n int)")
+            made["a/db"].ask("create unlogged table u (n int)")
+            made["a/db"].ask("insert into t values (1)")
+            made["a/db"].ask("insert into u values (1)")
+            operating.await_replayed(made["a/db"].operator, ["b/db"])
+            here = read_snapshot(auditor(made["a/db"]), queries)
+            there = read_snapshot(auditor(made["b/db"]), queries)
+    assert here.rows == {"t": [{"n": 1}], "u": [{"n": 1}]}
+    assert here.unreadable == {}
+    assert there.rows == {"t": [{"n": 1}], "u": []}
+    assert "unlogged" in there.unreadable["u"]
 
 
 @pytest.mark.parametrize("sql", ["select nothing from t", "insert into t values (3)", "selec"])

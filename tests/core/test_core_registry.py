@@ -239,7 +239,7 @@ def _fault(name: str) -> str:
     [
         ("replication_lag", True),
         ("replication_lag.2", True),
-        ("standby_loss", False),
+        ("standby_loss", True),
         ("region_loss", False),
         ("nothing_of_the_kind", False),
     ],

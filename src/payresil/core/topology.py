@@ -119,25 +119,15 @@ class Topology:
             SelectorError: when there is none.
         """
         wanted = Link.parse(selector)
-        ends = [self._ends(end) for end in (wanted.source, wanted.target)]
-        found = [x for x in self.links if x.source in ends[0] and x.target in ends[1]]
+        sources = _meant(wanted.source, {link.source for link in self.links})
+        targets = _meant(wanted.target, {link.target for link in self.links})
+        found = [x for x in self.links if x.source in sources and x.target in targets]
         return _some(selector, "link", self.links, found)
 
-    def _ends(self, wanted: Node) -> tuple[Node, ...]:
-        if wanted in self.nodes:
-            return (wanted,)
-        return tuple(node for node in self.nodes if wanted.matches(node))
 
-
-def region_named(text: str) -> str:
-    """`text`, when it can be the name of a region.
-
-    Raises:
-        SelectorError: when it cannot.
-    """
-    if not _REGION.match(text.strip()):
-        raise SelectorError(f"{text!r} is no name of a region such as a")
-    return text.strip()
+def _meant(wanted: Node, known: set[Node]) -> set[Node]:
+    """Those of `known` that a name means: itself where it is one, else all that it fits."""
+    return {wanted} if wanted in known else {node for node in known if wanted.matches(node)}
 
 
 def _some(selector: str, what: str, known: Iterable[object], found: list[_T]) -> tuple[_T, ...]:

@@ -27,7 +27,8 @@ def replication_lag(
     """What the databases write reaches a standby only `delay` later.
 
     Every link over which it could stream is slow towards it. Commits that wait for it wait that
-    long. It catches up when the fault heals.
+    long. It catches up when the fault heals. A standby gives up a connection that is silent for
+    2.5 s: with a longer delay nothing reaches it at all, as with `replication_pause`.
     """
     slow = [Toxic("latency", "downstream", {"latency": delay.ms, "jitter": 0})]
     with environment.links.apply(f"{standby}->db", slow):

@@ -24,9 +24,11 @@ def database_failover(
 ) -> None:
     """A standby of the active region takes over when its primary has been away for `detect_after`.
 
-    Steps: detect, decide, fence (the old primary comes back as a standby), catch_up (where a
-    standby elsewhere has received more, the one here gets it from there first), promote, follow
-    (the others stream from the new primary), resolve, reconcile, backups.
+    Steps: detect, decide, fence (the old primary is stopped and comes back as a standby that takes
+    no writes), catch_up (where a standby elsewhere has received more, the one here gets it from
+    there first), promote, follow (the others stream from the new primary, which waits for none of
+    them), resolve (no payment and no refund is in flight any more), reconcile (the service's own
+    job), backups (pulled from the new primary).
     """
     databases = environment.databases
     region = environment.regions.active

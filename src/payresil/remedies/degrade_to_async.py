@@ -16,10 +16,10 @@ def degrade_to_async(
     steps: RemedyLog,
     detect_after: Duration = Duration(1.0),  # noqa: B008 - a value, never changed
 ) -> None:
-    """The primary stops to wait for its standbys when none that it waits for was there that long.
+    """The primary waits for its standbys no more, once none of them was there for `detect_after`.
 
     From then on a loss of the primary may lose acknowledged payments: the RPO is not zero any
-    more. Steps: detect, decide, degrade.
+    more. Steps: detect (a primary that cannot be reached is taken to be well), decide, degrade.
     """
     databases = environment.databases
     primary = next(

@@ -10,10 +10,11 @@ from payresil.core.topology import Node
 
 @remedy(needs=("regions", "nodes"))
 def deploy(environment: Environment, steps: RemedyLog, region: RegionName) -> None:
-    """The instances of a region are ended in order and started again, one after the other.
+    """The instances of a region are stopped in order and started again, one after the other.
 
     The new version is the same program: what is put to the test is the deployment. Steps: decide,
-    and one for each instance. Where the region does not serve any more, the rollout stops.
+    and one for each instance. In the region that takes payments the next one waits until the region
+    serves again, and the rollout stops where it does not, or where another region has taken over.
     """
     steps.decide()
     nodes = [

@@ -20,10 +20,12 @@ def failback(environment: Environment, steps: RemedyLog, to: RegionName) -> None
     """The region `to` is made a standby again, catches up, and takes over as planned.
 
     Steps: wait (until another region is active and the databases of `to` answer), decide, rejoin
-    (what they hold that nobody else has is written down, then they are rewound or copied afresh),
-    catch_up, fence (the active region hands the lease over: from here to switch nobody pays),
-    level (all that was committed has arrived), promote, switch, follow, resolve, reconcile,
-    backups.
+    (what they hold is written down, then they are rewound or copied afresh), catch_up, fence (the
+    lease of the active region runs out and `to` takes it: from here to the end of switch nobody
+    pays), level (all that was committed has arrived), promote, switch (the router sends customers
+    there), follow (the other databases stream from the new primary, which waits for them as at
+    first), resolve (no payment and no refund is in flight any more), reconcile (the service's own
+    job), backups (pulled from the new primary).
     """
     regions, databases = environment.regions, environment.databases
     ours = [node for node in databases.nodes() if node.region == to]

@@ -27,9 +27,10 @@ def failover(
     """The region `to` takes over when the active one has not served for `detect_after`.
 
     Steps: detect, decide, fence (wait the old region's lease out at the witness and take the next
-    epoch), promote (the most advanced database of the region), switch (the router sends customers
-    there), resolve (nothing is unknown any more), reconcile (the service's own job), backups
-    (pulled from the new primary).
+    epoch), promote (the database of the region that has received the most), switch (the router
+    sends customers there), resolve (no payment and no refund is in flight there any more),
+    reconcile (the service's own job), backups (pulled from the new primary). The old region is left
+    as it is.
     """
     regions, databases = environment.regions, environment.databases
     old = regions.active

@@ -15,10 +15,11 @@ def restore(
     steps: RemedyLog,
     ago: Duration = Duration(2.0),  # noqa: B008 - a value, never changed
 ) -> None:
-    """A fresh database is restored to how things were `ago`, beside the ones that run.
+    """A new database is made as things were `ago` before, beside the ones that run.
 
     From the archive's base backup, whose manifest is verified, and its write-ahead log. What it
-    holds is written down, to be compared with the books. Steps: decide, restore.
+    holds is written down, to be compared with the books, and it is ended: it takes nobody's place.
+    Steps: decide, restore.
     """
     steps.decide()
     with steps.step("restore") as found:

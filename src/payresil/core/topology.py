@@ -130,6 +130,17 @@ def _meant(wanted: Node, known: set[Node]) -> set[Node]:
     return {wanted} if wanted in known else {node for node in known if wanted.matches(node)}
 
 
+def region_named(text: str) -> str:
+    """`text`, when it can be the name of a region.
+
+    Raises:
+        SelectorError: when it cannot.
+    """
+    if not _REGION.match(text.strip()):
+        raise SelectorError(f"{text!r} is no name of a region such as a")
+    return text.strip()
+
+
 def _some(selector: str, what: str, known: Iterable[object], found: list[_T]) -> tuple[_T, ...]:
     if not found:
         names = ", ".join(sorted(str(one) for one in known))

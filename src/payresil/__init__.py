@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from payresil.core.registry import checker, fault, journey, renderer
+    from payresil.core.registry import checker, fault, journey, remedy, renderer
     from payresil.core.results import Doubt, Finding, Measure, Outcome, Verdict
     from payresil.core.run import Run
     from payresil.engine.api import judge, open_run, run
@@ -36,6 +36,7 @@ _PUBLIC = {
     "journey": "payresil.core.registry",
     "judge": "payresil.engine.api",
     "open_run": "payresil.engine.api",
+    "remedy": "payresil.core.registry",
     "renderer": "payresil.core.registry",
     "run": "payresil.engine.api",
 }
@@ -52,6 +53,7 @@ __all__ = [
     "journey",
     "judge",
     "open_run",
+    "remedy",
     "renderer",
     "run",
 ]

@@ -208,7 +208,7 @@ def doctor(system: str, **options: Any) -> None:
 
 
 @main.command("list")
-@click.argument("what", type=click.Choice(["faults", "checkers", "flaws", "journeys"]))
+@click.argument("what", type=click.Choice(["faults", "remedies", "checkers", "flaws", "journeys"]))
 @click.option("--system", default="refpay", show_default=True, help="Whose flaws to list.")
 def list_(what: str, system: str) -> None:
     """List what scenarios can name."""

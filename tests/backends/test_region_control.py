@@ -258,17 +258,30 @@ def test_the_witness_is_asked_for_the_lease_over_the_operators_link(
 # --- what the service says -------------------------------------------------------------------
 
 
+COUNTERS = ("payments", "queue.refunds")
+
+
 @pytest.fixture
 def counted(serve: Serve, tls: Certificates, system: System) -> Operator:
     assert system.settle is not None
-    settle = replace(system.settle, zero=("payments", "queue.refunds"))
+    settle = replace(system.settle, zero=("outbox", *COUNTERS), unknown=COUNTERS)
     return Operator(serve, tls, replace(system, settle=settle))
 
 
-def test_what_is_in_flight_is_read_by_the_paths_of_the_system_file(counted: Operator) -> None:
+def test_what_is_unknown_is_read_by_the_paths_of_the_system_file(counted: Operator) -> None:
     counted.region.answer = 200, '{"payments": 3, "queue": {"refunds": 0}}'
-    assert counted.control.in_flight("a") == {"payments": 3, "queue.refunds": 0}
+    assert counted.control.unknown("a") == {"payments": 3, "queue.refunds": 0}
     assert "Bearer admin" in counted.region.headers[0].values()
+
+
+def test_without_those_that_are_unknown_all_counters_are_read(
+    serve: Serve, tls: Certificates, system: System
+) -> None:
+    assert system.settle is not None
+    settle = replace(system.settle, zero=COUNTERS, unknown=())
+    operator = Operator(serve, tls, replace(system, settle=settle))
+    operator.region.answer = 200, '{"payments": 3, "queue": {"refunds": 0}}'
+    assert operator.control.unknown("a") == {"payments": 3, "queue.refunds": 0}
 
 
 @pytest.mark.parametrize(
@@ -287,14 +300,14 @@ def test_an_answer_that_does_not_fit_is_a_defect_of_the_system_file(
 ) -> None:
     counted.region.answer = status, body
     with pytest.raises(EnvironmentBroke, match=words):
-        counted.control.in_flight("a")
+        counted.control.unknown("a")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_service_that_is_busy_is_out_of_reach(operator: Operator, status: int) -> None:
     operator.region.answer = status, "{}"
     with pytest.raises(Unreachable, match=f"in region a is answered {status}"):
-        operator.control.in_flight("a")
+        operator.control.unknown("a")
     with pytest.raises(Unreachable):
         operator.control.reconcile("a")
 
@@ -308,11 +321,11 @@ def test_the_services_own_reconciliation_is_started(operator: Operator, system: 
     assert operator.control.reconcile("a") == {"answer": [1, 2]}
 
 
-def test_a_system_without_them_has_nothing_in_flight_and_nothing_to_reconcile(
+def test_a_system_without_them_has_nothing_unknown_and_nothing_to_reconcile(
     serve: Serve, tls: Certificates, system: System
 ) -> None:
     without = Operator(serve, tls, replace(system, settle=None, reconcile=None))
-    assert without.control.in_flight("a") == {}
+    assert without.control.unknown("a") == {}
     assert without.control.reconcile("a") == {}
     assert without.region.requests == []
 

@@ -262,7 +262,7 @@ def test_a_database_starts_again_whatever_happened_while_it_was_stopped(
 
 def test_the_archive_is_told_whose_log_to_pull(parts: Parts) -> None:
     databases(parts).archive_from(B)
-    assert parts.done == ["pull b/db"]
+    assert parts.done == ["knock w", "pull b/db"]
 
 
 # --- what they hold --------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_a_restored_database_is_read_while_it_is_there(parts: Parts, held: list[
     with all_of_them.restored(77) as node:
         all_of_them.snapshot("restored", node)
     assert held == ["auditor@restored"]
-    assert parts.done == ["restored 77", "restored is gone"]
+    assert parts.done == ["knock w", "restored 77", "restored is gone"]
     with pytest.raises(EnvironmentBroke, match="w/restored is no database"):
         all_of_them.snapshot("restored", node)
 

@@ -14,7 +14,7 @@ def test_a_flawless_run_passes_and_counts_the_prober_too(history, ask):
     assert said.value("acknowledged_judged") == 18  # 20 less two declines
     assert said.value("payments_judged") == said.value("psp_charges_judged") == 18
     assert said.value("data_loss") == 0
-    assert "data_loss_oldest" not in said.measures
+    assert "data_loss_oldest_at" not in said.measures
 
 
 def test_a_payment_absent_from_the_books_is_lost(history, ask):
@@ -25,7 +25,7 @@ def test_a_payment_absent_from_the_books_is_lost(history, ask):
     assert said.findings[0].message == "acknowledged 1003 eur, absent from the books of the service"
     assert said.value("data_loss") == 2
     assert said.value("data_loss_eur") == 1003 + 1008
-    assert said.value("data_loss_oldest") == pytest.approx(1.52)
+    assert said.value("data_loss_oldest_at") == pytest.approx(1.52)
 
 
 @pytest.mark.parametrize("state", ["processing", "declined", "failed", "canceled", "authorized"])

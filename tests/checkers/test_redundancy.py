@@ -62,13 +62,19 @@ def test_what_was_acknowledged_while_degraded_may_be_lost(
     failed_over, ask, restored_s, lost, degraded_s
 ):
     spoil(failed_over, "snapshots", "promoted", "b/db", 8)  # acknowledged at 4.02
-    failed_over.remedy("degrade_to_async", {"replicate": (3, 3.2)}, mode="asynchronous")
+    failed_over.remedy("degrade_to_async", {"detect": (1, 2), "degrade": (3, 3.2)})
     if restored_s:
         failed_over.remedy("failback", {"replicate": (3.3, restored_s)}, mode="synchronous")
     said = ask(redundancy, failed_over.run())
     assert len(said.findings) == lost
     assert said.value("degraded_time") == pytest.approx(degraded_s)
     assert said.value("acknowledged_degraded") == 1 - lost
+
+
+def test_on_watch_nothing_is_degraded_yet(failed_over, ask):
+    spoil(failed_over, "snapshots", "promoted", "b/db", 8)  # acknowledged at 4.02
+    failed_over.remedy("degrade_to_async", {"detect": (1, 4.5), "degrade": (4.5, 4.7)})
+    assert len(ask(redundancy, failed_over.run()).findings) == 1
 
 
 def test_asynchronous_replication_promises_nothing(failed_over, ask):

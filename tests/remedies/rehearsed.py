@@ -157,7 +157,7 @@ class World:
         self.done.append(f"lease {region} {self.epoch}")
         return self.epoch, 2000
 
-    def in_flight(self, region: str) -> Mapping[str, int]:
+    def unknown(self, region: str) -> Mapping[str, int]:
         found = self.pending.pop(0) if self.pending else {"payments": 0, "refunds": 0}
         if isinstance(found, Exception):
             raise found

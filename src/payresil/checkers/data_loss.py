@@ -114,10 +114,13 @@ def _at_failover(
 
 
 def _age_ns(run: Run, each: Survivors) -> int:
-    """How long before the fault the oldest lost payment was acknowledged (ns)."""
+    """How long before the fault the oldest lost payment was acknowledged (ns).
+
+    A region that is cut off may go on for as long as it has its lease: then, before the last one.
+    """
     fault = answered_fault(run, each.promotion.remedy)
     since_ns = each.promotion.start_ns if fault is None else fault[1]
-    return max(0, since_ns - each.lost[0].acknowledged_ns)
+    return max(since_ns, each.lost[-1].acknowledged_ns) - each.lost[0].acknowledged_ns
 
 
 def _missed(
@@ -139,9 +142,10 @@ def _missed(
             yield Finding(f"{lost}, {much}: {_named(each.lost)}", first)
     age_ns = _age_ns(run, each)
     if rpo is not None and age_ns > rpo.ns:
-        since = (
-            "the promotion" if answered_fault(run, each.promotion.remedy) is None else "the fault"
-        )
+        fault = answered_fault(run, each.promotion.remedy)
+        since = "the promotion" if fault is None else "the fault"
+        if fault is not None and each.lost[-1].acknowledged_ns > fault[1]:
+            since = "the last"
         old = f"the oldest acknowledged {age_ns / 1e9:.3f} s before {since}; the RPO is {rpo}"
         yield Finding(f"{lost}, {old}: {_named(each.lost)}", first)
 

@@ -120,12 +120,12 @@ def durability(
     amount and currency that were asked, and was not given back unasked. Includes the prober's
     payments. `data_loss` counts those acknowledged that the service's books no longer hold as
     succeeded, or did not when they were acknowledged: they were lost and found again. With it come
-    the amount by currency, and in `data_loss_oldest` when the oldest of them was acknowledged, in
-    seconds of run time. Money taken from a customer who was told otherwise is a violation even when
-    it was given back later. `clock_skew`: how far the clock of the service's database may be ahead
-    of the harness's. Where regions replicate asynchronously, a failover loses payments by design:
-    ask `data_loss` there, which holds what a promoted database lacked, the same payments that this
-    finds absent or written down again later, against a recovery point objective.
+    the amount by currency, and in `data_loss_oldest_at` when the oldest of them was acknowledged,
+    in seconds of run time. Money taken from a customer who was told otherwise is a violation even
+    when it was given back later. `clock_skew`: how far the clock of the service's database may be
+    ahead of the harness's. Where regions replicate asynchronously, a failover loses payments by
+    design: ask `data_loss` there, which holds what a promoted database lacked, the same payments
+    that this finds absent or written down again later, against a recovery point objective.
     """
     ((acknowledged, charges, payments, timed),) = run.rows(_ACKNOWLEDGED)
     wrong = run.rows(_WRONG, [clock_skew.ns])
@@ -152,4 +152,4 @@ def _data_loss(lost: list[tuple[int, int, str]]) -> Iterator[Measure]:
     for currency, minor in sorted(amounts.items()):
         yield Measure(f"data_loss_{currency}", minor, f"minor units of {currency}")
     if lost:
-        yield Measure("data_loss_oldest", min(lost)[0] / 1e9, "s")
+        yield Measure("data_loss_oldest_at", min(lost)[0] / 1e9, "s")

@@ -95,16 +95,17 @@ def _degraded(found: Sequence[Remedy]) -> list[Span]:
     """When replication had been made asynchronous, until a later step said a mode that waits."""
     spans: list[Span] = []
     for remedy in found:
-        if remedy.kind != "degrade_to_async":
+        begun_ns = [step.start_ns for step in remedy.steps if step.name == "degrade"]
+        if remedy.kind != "degrade_to_async" or not begun_ns:
             continue
         restored = [
             step.end_ns
             for other in found
             for step in other.steps
             if step.done and step.detail.get("mode") in _WAITING and step.end_ns is not None
-            if step.end_ns > remedy.start_ns
+            if step.end_ns > begun_ns[0]
         ]
-        spans.append((remedy.start_ns, min(restored, default=None)))
+        spans.append((begun_ns[0], min(restored, default=None)))
     return spans
 
 

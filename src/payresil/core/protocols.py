@@ -228,8 +228,8 @@ class Regions(Protocol):
         """
         ...
 
-    def in_flight(self, region: str) -> Mapping[str, int]:
-        """What the service of a region has not finished: the counters of the system file."""
+    def unknown(self, region: str) -> Mapping[str, int]:
+        """How many outcomes the service of a region does not know: the system file's counters."""
         ...
 
     def reconcile(self, region: str) -> Mapping[str, Any]:

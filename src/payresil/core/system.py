@@ -110,6 +110,7 @@ class Settle:
     request: str
     headers: Mapping[str, str] = field(default_factory=dict)
     zero: tuple[str, ...] = ()  # dotted paths of counters
+    unknown: tuple[str, ...] = ()  # those that count outcomes nobody knows yet; none: all of them
 
 
 @dataclass(frozen=True, slots=True)

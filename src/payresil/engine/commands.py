@@ -13,7 +13,15 @@ from pathlib import Path
 import click
 import duckdb
 
-from payresil.core.registry import OpenSet, UnknownMember, checkers, faults, journeys, renderers
+from payresil.core.registry import (
+    OpenSet,
+    UnknownMember,
+    checkers,
+    faults,
+    journeys,
+    remedies,
+    renderers,
+)
 from payresil.core.results import Exit, Verdict
 from payresil.core.run import Run, RunError
 from payresil.core.verdict_file import VERDICT_FILE, VerdictError, from_json
@@ -174,7 +182,12 @@ def list_members(what: str, system: str) -> int:
             raise Refusal(str(error)) from error
         lines = sorted(named.items())
     else:
-        sets: dict[str, OpenSet] = {"faults": faults, "checkers": checkers, "journeys": journeys}
+        sets: dict[str, OpenSet] = {
+            "faults": faults,
+            "remedies": remedies,
+            "checkers": checkers,
+            "journeys": journeys,
+        }
         lines = [(member.name, member.claim) for member in sets[what].members()]
     width = max((len(name) for name, _ in lines), default=0)
     for name, claim in lines:

@@ -11,7 +11,7 @@ from typing import Any
 from payresil.core.document import MapNode
 from payresil.core.problems import Place, Problem, nearest, shown
 from payresil.core.schemas import SCHEMAS
-from payresil.core.system import ServiceStart, System
+from payresil.core.system import ServiceStart, Settle, System
 from payresil.engine.compose_file import ComposeFileError, services_of
 from payresil.engine.places import Places
 from payresil.engine.regional_rules import check_regions
@@ -245,8 +245,17 @@ def _jobs(system: System, at: Places) -> Iterator[Problem]:
     remedied = None if system.reconcile is None else system.reconcile.remedied
     if remedied == "":
         yield Problem(at("reconcile", "remedied"), "nothing", "the counter of what it changed")
-    if system.settle is not None and not system.settle.zero:
+    if system.settle is not None:
+        yield from _counters(system.settle, at)
+
+
+def _counters(settle: Settle, at: Places) -> Iterator[Problem]:
+    if not settle.zero:
         yield Problem(at("settle"), "no counters", "zero, the counters to wait for")
+    for name in settle.unknown:
+        if name not in settle.zero:
+            where, near = at("settle", "unknown"), nearest(name, settle.zero)
+            yield Problem(where, shown(name), "one of the counters under `zero`", near)
 
 
 def _books(system: System, at: Places) -> Iterator[Problem]:

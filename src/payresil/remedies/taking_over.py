@@ -89,11 +89,11 @@ def bring_to_rest(environment: Environment, steps: RemedyLog, region: str) -> No
 
         def resolved() -> bool:
             try:
-                pending = regions.in_flight(region)
+                pending = regions.unknown(region)
             except Unreachable:
                 return False
-            found["last_in_flight"] = dict(pending)
-            return not any(pending.get(name, 0) for name in ("payments", "refunds"))
+            found["unknown"] = dict(pending)
+            return not any(pending.values())
 
         steps.until(resolved)
     with steps.step("reconcile") as found:

@@ -55,6 +55,9 @@ _BULLET = re.compile(r"^([-+]|\d+[.)])(?=\s)")
 #: A comment of GitHub's holds 65,536 characters.
 _LONGEST = 60_000
 
+#: Of a check; recovery with a remedy has one for every step.
+_MEASURES = 16
+
 #: What GitHub turns into a mention, a reference or a link even when it is escaped; a zero-width
 #: space behind it stops that and cannot be seen.
 _MAGIC = re.compile(r"(@|#|www|https?|mailto)", re.IGNORECASE)
@@ -193,7 +196,7 @@ def _measured(result: CheckResult) -> str:
         for m in result.measures
         if not is_judged(m)
     ]
-    return "<br>".join(told[:6])
+    return "<br>".join(told[:_MEASURES])
 
 
 def _doubts(verdict: Verdict) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from payresil.backends.embedded.postgres_roles import SERVICE
 from payresil.backends.embedded.regions.members import OPERATOR, WITNESS, Members
-from payresil.backends.embedded.regions.over_tls import ask
+from payresil.backends.embedded.regions.over_tls import ask, knock
 from payresil.backends.embedded.replication.questions import ask as ask_database
 from payresil.backends.embedded.service import filled
 from payresil.core.protocols import Assembly, EnvironmentBroke, Unreachable
@@ -55,11 +55,14 @@ class RegionControl:
         return status == 200
 
     def knock(self, region: str) -> None:
-        """Whether the way to a region is open, whatever there is to be found behind it.
+        """Whether the way to a region, or to the third place, is open, whoever is at its end.
 
         Raises:
             Unreachable: when it is not.
         """
+        if region == WITNESS.region:
+            knock(self._members.links.address(Link(OPERATOR, WITNESS)))
+            return
         self._ask(region, "GET /", {})
 
     def send_customers_to(self, region: str) -> None:
@@ -83,13 +86,13 @@ class RegionControl:
         (row,) = ask_database(url, self._lease.take, region)
         return (row["epoch"] if row["taken"] else None), row["remaining_ms"]
 
-    def in_flight(self, region: str) -> Mapping[str, int]:
-        """What the service of a region has not finished."""
+    def unknown(self, region: str) -> Mapping[str, int]:
+        """How many outcomes the service of a region does not know."""
         settle = self._assembly.system.settle
         if settle is None:
             return {}
         answer = self._call(region, settle.request, settle.headers)
-        return {name: _count_at(answer, name) for name in settle.zero}
+        return {name: _count_at(answer, name) for name in settle.unknown or settle.zero}
 
     def reconcile(self, region: str) -> Mapping[str, Any]:
         """Start the service's own reconciliation in a region; its answer."""

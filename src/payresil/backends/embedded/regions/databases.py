@@ -9,7 +9,7 @@ from typing import Any
 
 from payresil.backends.embedded.postgres_roles import AUDITOR, OPERATOR, SERVICE
 from payresil.backends.embedded.regions.archiving import Archiving
-from payresil.backends.embedded.regions.members import WITNESS, Members
+from payresil.backends.embedded.regions.members import ARCHIVE, WITNESS, Members
 from payresil.backends.embedded.regions.snapshots import read_snapshot
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.embedded.replication.questions import ask
@@ -20,8 +20,8 @@ from payresil.core.topology import Node
 class ReplicatedDatabases:
     """What operators do goes over their links; what takes a machine, through `nodes`.
 
-    `knock` raises `Unreachable` when the way to a region is cut: its machines are out of reach
-    then, too.
+    `knock` raises `Unreachable` when the way to a region, or to the third place, is cut: the
+    machines there are out of reach then, too.
     """
 
     def __init__(
@@ -111,11 +111,13 @@ class ReplicatedDatabases:
 
     def archive_from(self, node: Node) -> None:
         """Have the archive pull the write-ahead log of `node` from now on."""
+        self._knock(str(ARCHIVE.region))
         self._archiving.pull_from(node, self._nodes)
 
     @contextmanager
     def restored(self, at_us: int) -> Iterator[Node]:
         """A fresh database with all that was committed until `at_us`."""
+        self._knock(str(ARCHIVE.region))
         with self._archiving.restored(at_us) as (node, url):
             self._restored[node] = url
             try:

@@ -1,4 +1,4 @@
-"""One request to a region's balancer, over whatever link leads there."""
+"""One request over whatever link leads to who answers it, and whether a link leads anywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ from payresil.core.protocols import Unreachable
 
 #: Seconds that an operator waits for an answer.
 PATIENCE_S = 1.0
+
+
+#: What a client of PostgreSQL may begin with; whoever is there says a byte, or hangs up.
+_MAY_I = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+
+def knock(address: str, timeout_s: float = PATIENCE_S) -> None:
+    """Whether the way to ``host:port`` is open, be it that nobody is at its end.
+
+    Raises:
+        Unreachable: when it is silent.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout_s) as connection:
+            connection.settimeout(timeout_s)
+            connection.sendall(_MAY_I)
+            connection.recv(1)
+    except TimeoutError as error:
+        raise Unreachable(f"the way to {address} is silent") from error
+    except OSError:
+        return  # somebody, or the machine itself, has hung up
 
 
 def ask(

@@ -103,7 +103,8 @@ class Startup:
         self._await("db")
         for database in self._databases.values():
             database.make_roles()
-        self._open_links("db")
+        if self._databases:  # one of the system's own project is a member, and opened as such
+            self._open_links("db")
 
     def _complete_databases(self) -> None:
         """What databases need beside those that the service waits for; here nothing."""

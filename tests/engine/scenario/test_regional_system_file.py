@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,12 @@ def test_it_has_flaws_of_the_service_and_of_its_operators(refpay: System) -> Non
     flaws = list_flaws(refpay)
     assert "promote-a-lagging-standby" in flaws
     assert set(list_flaws(load_system("refpay"))) < set(flaws)
+
+
+def test_its_witness_is_the_one_that_the_service_is_tried_with(refpay: System) -> None:
+    assert refpay.lease is not None
+    script = (files("payresil.refpay.lease") / "witness.sql").read_text(encoding="utf-8")
+    assert refpay.lease.schema.strip() == script.strip()
 
 
 def test_it_says_only_in_what_it_differs() -> None:

@@ -11,7 +11,7 @@ run: .venv/.installed
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Flawed services must be caught, and the flawless one must pass: real runs, about nine minutes.
+# Flawed services must be caught, and the flawless one must pass: real runs, about 14 minutes.
 zoo: .venv/.installed-dev
 	$(BIN)/python -m tests.zoo
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from payresil.engine.scenario_file import load_scenario
 from payresil.engine.system_file import load_system
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -22,6 +23,11 @@ class Specimen:
     def name(self) -> str:
         """What it is called in the matrix."""
         return self.flaw or "(flawless)"
+
+    @property
+    def has_remedies(self) -> bool:
+        """Whether operators act in it."""
+        return bool(load_scenario(self.path).remedies)
 
     @property
     def path(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("stall", "whole_run", "recording", "judging")
+NAMES = ("stall", "whole_run", "recording", "judging", "failover")
 
 for _name in sys.argv[1:] or NAMES:
     importlib.import_module(f"benchmarks.{_name}").main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import pytest
@@ -66,6 +67,18 @@ class Overlaps(RuleBasedStateMachine):
         )
         self.down = dict.fromkeys(NODES, 0)
         self.paused = dict.fromkeys(NODES, 0)
+        self.held: list[tuple[Node, AbstractContextManager[None]]] = []
+
+    @rule(node=st.sampled_from(NODES))
+    def hold(self, node: Node) -> None:
+        self.held.append((node, self.control.held(node)))
+        self.held[-1][1].__enter__()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def let_go(self, data: st.DataObject) -> None:
+        one = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        one[1].__exit__(None, None, None)
 
     @rule(node=st.sampled_from(NODES))
     def kill(self, node: Node) -> None:
@@ -112,8 +125,10 @@ class Overlaps(RuleBasedStateMachine):
     @invariant()
     def every_node_is_as_its_faults_want_it(self) -> None:
         for node, process in self.processes.items():
-            wanted = "down" if self.down[node] else "paused" if self.paused[node] else "running"
+            down = self.down[node] or any(held == node for held, _ in self.held)
+            wanted = "down" if down else "paused" if self.paused[node] else "running"
             assert process.state == wanted
+            assert self.control.runs(node) is (wanted == "running")
             assert self.away[node] == (wanted != "running")
 
 
@@ -135,8 +150,43 @@ def test_how_a_node_ends_is_how_the_first_fault_wants_it(first: str, second: str
     assert process.state == "running"
 
 
+def one_node() -> tuple[NodeControl, FakeProcess, Node]:
+    process, db = FakeProcess(), NODES[1]
+    control = NodeControl(cast(Any, {db: process}), leaves=lambda _: None, returns=lambda _: None)
+    return control, process, db
+
+
+def test_healing_leaves_a_node_down_that_an_operator_works_on() -> None:
+    control, process, db = one_node()
+    control.kill(db)
+    with control.held(db):
+        control.heal()
+        assert process.state == "down"
+        control.start(db)  # the context of the fault ends after everything was healed
+        assert process.state == "down"
+    assert process.state == "running"
+
+
+def test_a_node_that_a_fault_wants_down_stays_so_after_the_work() -> None:
+    control, process, db = one_node()
+    with control.held(db):
+        assert process.ended == "stopped"
+        control.kill(db)
+    assert process.state == "down"
+    assert not control.runs(db)
+
+
+def test_work_that_fails_lets_the_node_go() -> None:
+    control, process, db = one_node()
+    with pytest.raises(OSError, match="the disk is full"), control.held(db):
+        raise OSError("the disk is full")
+    assert process.state == "running"
+
+
 def test_what_is_no_node_of_the_backend_is_named() -> None:
     nothing: dict[Node, NodeProcess] = {}
     control = NodeControl(nothing, leaves=lambda _: None, returns=lambda _: None)
     with pytest.raises(EnvironmentBroke, match="customers is no node that this backend runs"):
         control.kill(Node.parse("customers"))
+    with pytest.raises(EnvironmentBroke, match="customers is no node that this backend runs"):
+        control.runs(Node.parse("customers"))

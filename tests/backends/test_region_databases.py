@@ -56,11 +56,13 @@ class Parts:
     def address(self, link: Link) -> str:
         return f"{link}"
 
-    def stop(self, node: Node) -> None:
+    @contextmanager
+    def held(self, node: Node) -> Iterator[None]:
         self.done.append(f"stop {node}")
-
-    def start(self, node: Node) -> None:
-        self.done.append(f"start {node}")
+        try:
+            yield
+        finally:
+            self.done.append(f"start {node}")
 
     def knock(self, region: str) -> None:
         self.done.append(f"knock {region}")

@@ -93,6 +93,17 @@ class Nodes(Protocol):
         """Start one that was killed or stopped, on its old address; returns when it serves."""
         ...
 
+    def held(self, node: Node) -> AbstractContextManager[None]:
+        """Ended in order while an operator works on it; at the end of the context it serves again.
+
+        Faults that heal meanwhile do not start it, and one that lasts keeps it down afterwards.
+        """
+        ...
+
+    def runs(self, node: Node) -> bool:
+        """Whether it is neither down nor paused."""
+        ...
+
 
 class Networks(Protocol):
     """Who can reach whom at all."""

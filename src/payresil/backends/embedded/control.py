@@ -1,10 +1,11 @@
-"""What may be done to nodes. What a node is in, is the union of the faults that are on it."""
+"""What may be done to nodes. What a node is in, is the union of what faults and operators want."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, auto
 
 from payresil.backends.embedded.parts import Part
@@ -21,7 +22,8 @@ class _State(Enum):
 class NodeControl:
     """`core.protocols.Nodes`: a node is down while any fault wants it, else paused while any does.
 
-    Faults may overlap and heal in any order.
+    Faults may overlap and heal in any order. A node that an operator holds is down as well, and
+    healing leaves it so: it would start on files that are being changed.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class NodeControl:
         self._returns = returns
         self._down: Counter[Node] = Counter()
         self._paused: Counter[Node] = Counter()
+        self._held: Counter[Node] = Counter()
         self._states = dict.fromkeys(parts, _State.RUNNING)
         self._lock = threading.RLock()
 
@@ -66,8 +69,26 @@ class NodeControl:
         """
         self._change(node, self._down, -1)
 
+    @contextmanager
+    def held(self, node: Node) -> Iterator[None]:
+        """Ended in order while the context lasts, whatever heals meanwhile; then it serves again.
+
+        One that a fault wants down stays down afterwards, one that another pauses is paused.
+        """
+        self._change(node, self._held, 1, in_order=True)
+        try:
+            yield
+        finally:
+            self._change(node, self._held, -1)
+
+    def runs(self, node: Node) -> bool:
+        """Whether it is neither down nor paused."""
+        self._known(node)
+        with self._lock:
+            return self._states[node] is _State.RUNNING
+
     def heal(self) -> None:
-        """Bring back every node that is down or paused, in the order they were started in.
+        """Bring back every node that a fault has down or paused, in the order they started in.
 
         Raises:
             EnvironmentBroke: when one does not come back; the others do.
@@ -85,16 +106,19 @@ class NodeControl:
             raise EnvironmentBroke("; ".join(wrong))
 
     def _change(
-        self, node: Node, faults: Counter[Node], by: int, *, in_order: bool = False
+        self, node: Node, wanted: Counter[Node], by: int, *, in_order: bool = False
     ) -> None:
-        if node not in self._parts:
-            raise EnvironmentBroke(f"{node} is no node that this backend runs")
+        self._known(node)
         with self._lock:
-            faults[node] = max(0, faults[node] + by)  # `heal` may have been there before
+            wanted[node] = max(0, wanted[node] + by)  # `heal` may have been there before
             self._settle(node, in_order=in_order)
 
+    def _known(self, node: Node) -> None:
+        if node not in self._parts:
+            raise EnvironmentBroke(f"{node} is no node that this backend runs")
+
     def _settle(self, node: Node, *, in_order: bool = False) -> None:
-        """Bring a node from the state it is in to the one that its faults add up to."""
+        """Bring a node from the state it is in to the one that all wishes add up to."""
         part, state, wanted = self._parts[node], self._states[node], self._wanted(node)
         if state is wanted:
             return
@@ -114,6 +138,6 @@ class NodeControl:
         self._states[node] = wanted
 
     def _wanted(self, node: Node) -> _State:
-        if self._down[node]:
+        if self._down[node] or self._held[node]:
             return _State.DOWN
         return _State.PAUSED if self._paused[node] else _State.RUNNING

@@ -47,12 +47,9 @@ class Archiving:
         """
         if node == self._source:
             return
-        nodes.stop(ARCHIVE)
-        try:
+        with nodes.held(ARCHIVE):
             self._archive.pull_from(self._address(node))
             self._source = node
-        finally:
-            nodes.start(ARCHIVE)
 
     @contextmanager
     def restored(self, at_us: int) -> Iterator[tuple[Node, str]]:

@@ -85,11 +85,8 @@ class ReplicatedDatabases:
         """Make a former primary a standby of `source`; returns when it streams."""
         self._knock(str(node.region))
         address = self._members.source_address(node, source)
-        self._nodes.stop(node)
-        try:
+        with self._nodes.held(node):
             how = standby.rejoin(self._members.named(node), address)
-        finally:
-            self._nodes.start(node)
         operating.await_streaming(self._url(node, OPERATOR), address)
         self._assembly.on_event("node", str(node), "rejoined", source=str(source), how=how)
         return how
@@ -102,11 +99,8 @@ class ReplicatedDatabases:
     def fence(self, node: Node) -> None:
         """Stop a primary, and have it come back as a standby without a source."""
         self._knock(str(node.region))
-        self._nodes.stop(node)
-        try:
+        with self._nodes.held(node):
             standby.stand_alone(self._members.named(node))
-        finally:
-            self._nodes.start(node)
         self._assembly.on_event("node", str(node), "fenced")
 
     def archive_from(self, node: Node) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from payresil.core.protocols import RemedyFailed, RemedyStopped
+from payresil.core.protocols import RemedyFailed, RemedyStopped, Unreachable
 from payresil.core.topology import Node
 
 from .rehearsed import Steps, World, rehearse
@@ -118,3 +120,34 @@ def test_all_that_region_had_alone_is_written_down_before_it_is_overwritten(
     for node in (Node("a", "db"), Node("a", "db", 2), Node("b", "db")):
         rejoined = next(n for n, line in enumerate(done) if line.startswith(f"rejoin {node} "))
         assert done.index(f"snapshot before_rejoin {node}") == rejoined - 1
+
+
+def test_what_is_away_for_a_while_while_nobody_is_paid_is_waited_for(failed_over: World) -> None:
+    """The lease is taken by then: to give up would leave nobody who takes payments."""
+    failed_over.lease_held_s = 16.0
+    failed_over.at(15.9, lambda: setattr(failed_over["b/db"], "received", 3500))
+    failed_over.at(16.1, lambda: setattr(failed_over["b/db"], "reachable", False))
+    failed_over.at(17.0, lambda: setattr(failed_over["b/db"], "reachable", True))
+    steps = rehearse(failed_over, "failback", to="a")
+    assert steps.names == STEPS
+    assert steps.failed == []
+    assert 17.0 <= failed_over.now_s < 17.3
+    assert failed_over["a/db"].received == 3500
+
+
+@pytest.mark.parametrize("name", ["promote", "snapshot", "replicate", "send_customers_to"])
+def test_what_is_cut_for_a_while_after_the_fence_is_tried_again(
+    failed_over: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    act, times = getattr(failed_over, name), []
+
+    def tried(*given: Any) -> None:
+        times.append(given)
+        if failed_over.epoch == 3 and len(times) <= 4:
+            raise Unreachable("away")
+        act(*given)
+
+    monkeypatch.setattr(failed_over, name, tried)
+    steps = rehearse(failed_over, "failback", to="a")
+    assert steps.names == STEPS
+    assert failed_over.active == "a"

@@ -46,7 +46,7 @@ def database_failover(
         _catch_up(environment, steps, chosen, others)
     with steps.step("promote") as found:
         found["node"] = str(chosen)
-        take_writes(environment, chosen)
+        take_writes(environment, steps, found, chosen)
     with steps.step("follow") as found:
         found["nodes"] = _follow(environment, chosen, [each for each in others if each != chosen])
     bring_to_rest(environment, steps, region)

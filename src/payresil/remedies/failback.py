@@ -11,7 +11,9 @@ from payresil.remedies.taking_over import (
     fence_by_lease,
     move_backups,
     standings,
+    switch_traffic,
     take_writes,
+    until_reached,
 )
 
 
@@ -42,17 +44,16 @@ def failback(environment: Environment, steps: RemedyLog, to: RegionName) -> None
         steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.05)
     fence_by_lease(environment, steps, to, planned=True)
     with steps.step("level"):
-        steps.until(lambda: _behind(environment, source, ours[0]) == 0, every_s=0.02)
+        steps.until(lambda: _is_level(environment, source, ours[0]), every_s=0.02)
     with steps.step("promote") as found:
         found["node"] = str(ours[0])
-        take_writes(environment, ours[0])
-    with steps.step("switch"):
-        regions.send_customers_to(to)
-        steps.until(lambda: regions.serves(to), every_s=0.05)
+        take_writes(environment, steps, found, ours[0])
+    with steps.step("switch") as found:
+        switch_traffic(environment, steps, found, to)
     with steps.step("follow") as found:
         for node in (each for each in databases.nodes() if each != ours[0]):
             found[str(node)] = _rejoined(environment, node, ours[0])
-        databases.replicate(ours[0], databases.mode)
+        until_reached(steps, found, lambda: databases.replicate(ours[0], databases.mode))
         found["mode"] = databases.mode
     bring_to_rest(environment, steps, to)
     move_backups(environment, steps, ours[0])
@@ -73,6 +74,14 @@ def _primary(environment: Environment, region: str) -> Node:
 def _behind(environment: Environment, source: Node, node: Node) -> int:
     databases = environment.databases
     return max(0, databases.standing(source).received - databases.standing(node).replayed)
+
+
+def _is_level(environment: Environment, source: Node, node: Node) -> bool:
+    """Nobody takes payments by then, so what is out of reach for a while is asked again."""
+    try:
+        return _behind(environment, source, node) == 0
+    except Unreachable:
+        return False
 
 
 def _rejoined(environment: Environment, node: Node, source: Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payresil.core.protocols import Environment, RemedyLog
+from payresil.core.protocols import Environment, RemedyFailed, RemedyLog
 from payresil.core.registry import remedy
 from payresil.core.schema import RegionName
 from payresil.core.values import Duration
@@ -10,10 +10,11 @@ from payresil.remedies.detection import detect
 from payresil.remedies.taking_over import (
     bring_to_rest,
     fence_by_lease,
-    most_advanced,
     move_backups,
+    newest,
+    promote_newest,
     standings,
-    take_writes,
+    switch_traffic,
 )
 
 
@@ -27,24 +28,23 @@ def failover(
     """The region `to` takes over when the active one has not served for `detect_after`.
 
     Steps: detect, decide, fence (wait the old region's lease out at the witness and take the next
-    epoch), promote (the database of the region that has received the most), switch (the router
-    sends customers there), resolve (no payment and no refund is in flight there any more),
-    reconcile (the service's own job), backups (pulled from the new primary). The old region is left
-    as it is.
+    epoch), promote (the database of the region that holds the most; another one there that is a
+    primary from earlier is fenced), switch (the router sends customers there), resolve (no payment
+    and no refund is in flight there any more), reconcile (the service's own job), backups (pulled
+    from the new primary). The old region is left as it is.
     """
     regions, databases = environment.regions, environment.databases
     old = regions.active
+    if old == to:
+        raise RemedyFailed(f"region {to} takes payments already: fail over to another region")
     detect(steps, lambda: regions.serves(old), detect_after)
     steps.decide()
+    # The lease is not given back: who cannot promote anything must not take it.
+    newest(standings(databases, [each for each in databases.nodes() if each.region == to]), to)
     fence_by_lease(environment, steps, to)
-    with steps.step("promote") as found:
-        ours = [node for node in databases.nodes() if node.region == to]
-        chosen = most_advanced(standings(databases, ours))
-        found["node"] = str(chosen)
-        take_writes(environment, chosen)
+    chosen = promote_newest(environment, steps, to)
     with steps.step("switch") as found:
-        regions.send_customers_to(to)
         found["region"] = to
-        steps.until(lambda: regions.serves(to), every_s=0.05)
+        switch_traffic(environment, steps, found, to)
     bring_to_rest(environment, steps, to)
     move_backups(environment, steps, chosen)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from payresil.core.protocols import (
     Databases,
@@ -59,18 +61,108 @@ def most_advanced(found: dict[Node, Standing]) -> Node:
     standbys = {node: each for node, each in found.items() if not each.is_primary}
     if not standbys:
         raise RemedyFailed("no standby can be reached, so there is nothing to promote")
-    return max(standbys, key=lambda node: (standbys[node].timeline, standbys[node].received))
+    return max(standbys, key=lambda node: _progress(standbys[node]))
 
 
-def take_writes(environment: Environment, node: Node) -> None:
-    """Promote a standby, and write down what it holds.
+def newest(found: dict[Node, Standing], region: str) -> Node:
+    """The database that holds the most, be it a standby or one that was a primary before.
 
-    It came with the settings of the old primary, and must not wait for standbys that it has not.
+    Of two that hold the same a primary comes first: it takes writes already.
+
+    Raises:
+        RemedyFailed: when there is none.
+    """
+    if not found:
+        raise RemedyFailed(
+            f"no database of region {region} can be reached, so there is nothing to promote"
+        )
+    return max(found, key=lambda node: (*_progress(found[node]), found[node].is_primary))
+
+
+def _progress(standing: Standing) -> tuple[int, int]:
+    """What was written on a later timeline is newer, however much there is of an older one."""
+    return standing.timeline, standing.received
+
+
+def promote_newest(environment: Environment, steps: RemedyLog, region: str) -> Node:
+    """The step ``promote``: the newest database of the region takes writes, and no other there.
+
+    One that was the primary when the region was lost, and has come back as one, is fenced, unless
+    it is the newest itself: services would write to either of them.
     """
     databases = environment.databases
-    databases.promote(node)
-    databases.snapshot("promoted", node)
-    databases.replicate(node, "asynchronous")
+    with steps.step("promote") as found:
+        known = _reached(environment, steps, region)
+        chosen = newest(known, region)
+        stale = [node for node, each in known.items() if each.is_primary and node != chosen]
+        found["node"] = str(chosen)
+        if known[chosen].is_primary:
+            found["was_primary"] = True
+        if stale:
+            found["fenced"] = [str(node) for node in stale]
+        for node in stale:
+            until_reached(steps, found, partial(databases.fence, node))
+        take_writes(environment, steps, found, chosen)
+    return chosen
+
+
+def _reached(environment: Environment, steps: RemedyLog, region: str) -> dict[Node, Standing]:
+    """What the databases of a region say of themselves, once one of them answers."""
+    ours = [node for node in environment.databases.nodes() if node.region == region]
+    known: dict[Node, Standing] = {}
+
+    def answers() -> bool:
+        known.update(standings(environment.databases, ours))
+        return bool(known)
+
+    steps.until(answers)
+    return known
+
+
+def take_writes(
+    environment: Environment, steps: RemedyLog, found: dict[str, Any], node: Node
+) -> None:
+    """Promote a standby, and write down what it holds; a primary stays what it is.
+
+    It came with the settings of the old primary, and must not wait for standbys that it has not.
+    Whoever took payments is fenced by then: what is out of reach for a while is tried again.
+    """
+    databases = environment.databases
+
+    def promote() -> None:
+        if not databases.standing(node).is_primary:
+            databases.promote(node)
+
+    until_reached(steps, found, promote)
+    until_reached(steps, found, lambda: databases.snapshot("promoted", node))
+    until_reached(steps, found, lambda: databases.replicate(node, "asynchronous"))
+
+
+def switch_traffic(
+    environment: Environment, steps: RemedyLog, found: dict[str, Any], region: str
+) -> None:
+    """Send customers to a region, as soon as the router can be told, until it serves them."""
+    regions = environment.regions
+    until_reached(steps, found, lambda: regions.send_customers_to(region))
+    steps.until(lambda: regions.serves(region), every_s=0.05)
+
+
+def until_reached(steps: RemedyLog, found: dict[str, Any], act: Callable[[], object]) -> None:
+    """Do something as soon as there is a way to do it; `found` has why there was none.
+
+    Raises:
+        RemedyStopped: when the run ends before that.
+    """
+
+    def done() -> bool:
+        try:
+            act()
+        except Unreachable as error:
+            found["last_unreachable"] = str(error)
+            return False
+        return True
+
+    steps.until(done, every_s=0.05)
 
 
 def move_backups(environment: Environment, steps: RemedyLog, node: Node) -> None:
@@ -97,4 +189,4 @@ def bring_to_rest(environment: Environment, steps: RemedyLog, region: str) -> No
 
         steps.until(resolved)
     with steps.step("reconcile") as found:
-        found["answer"] = dict(regions.reconcile(region))
+        until_reached(steps, found, lambda: found.update(answer=dict(regions.reconcile(region))))

@@ -14,10 +14,12 @@ from payresil.core.schema import parameters_of
 from payresil.core.system import System
 from payresil.core.topology import Topology
 from payresil.core.values import Duration
-from payresil.faults.region_borders import regions_of
+from payresil.faults.region_borders import between, neighbours, regions_of
 
 #: The remedy by which another region takes over, and the fault that asks for it.
 _FAILOVER, _LOSS = "failover", "region_loss"
+
+_PARTITION, _RESTORE = "region_partition", "restore"
 
 Warnings = Iterator[str]
 
@@ -25,7 +27,7 @@ Warnings = Iterator[str]
 def impossible_in_regions(
     scenario: Scenario, system: System, topology: Topology
 ) -> Iterator[Problem]:
-    """Faults and remedies of regions on a system of one, and regions that there are not."""
+    """Faults and remedies of regions on a system of one, regions that there are not, and more."""
     for step, member in _steps(scenario):
         where = Place.parse(step.where)
         if lacks_regions(member, system):
@@ -37,6 +39,49 @@ def impossible_in_regions(
             if name not in known:
                 expected = f"{words}: {', '.join(known)}"
                 yield Problem(where, shown(name), expected, nearest(name, known))
+    if system.regions is not None:
+        yield from _nothing_to_cut(scenario, topology)
+        yield from _already_active(scenario, system.regions.active)
+        yield from _before_the_backup(scenario)
+
+
+def _nothing_to_cut(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
+    """Regions that no link connects cannot be told apart."""
+    known = regions_of(topology)
+    for step in scenario.faults:
+        if step.fault != _PARTITION:
+            continue
+        region, others = step.parameters["region"], step.parameters["others"]
+        _, places = _known("place", step, topology)
+        if region not in known or not set(others) <= set(places):
+            continue  # they are refused by their names
+        if not between(topology, region, others):
+            there = ", ".join(neighbours(topology, region))
+            read = f"{', '.join(others)}, to which region {region} has no link"
+            yield Problem(Place.parse(step.where), read, f"others that it has links to: {there}")
+
+
+def _already_active(scenario: Scenario, active: str) -> Iterator[Problem]:
+    """The first failover to be started cannot be to the region that takes payments."""
+    failovers = [step for step in scenario.remedies if step.remedy == _FAILOVER]
+    for step in failovers:
+        moved = (each for each in failovers if each.parameters.get("to") != active)
+        if step.parameters.get("to") == active and not any(each.at < step.at for each in moved):
+            read = f"failover to {active}, which takes payments at {step.at}"
+            words = "another region, or a later time than that of a failover to another one"
+            yield Problem(Place.parse(step.where), read, words)
+
+
+def _before_the_backup(scenario: Scenario) -> Iterator[Problem]:
+    """The base backup is taken before the warm-up: of earlier than that there is nothing."""
+    for step in scenario.remedies:
+        ago = step.parameters.get("ago")
+        if step.remedy != _RESTORE or not isinstance(ago, Duration):
+            continue
+        most = Duration(scenario.workload.warm_up + step.at + (step.confirm or 0.0))
+        if ago > most:
+            read = f"ago {ago}, when the system has run for {most}"
+            yield Problem(Place.parse(step.where), read, f"at most {most}, or a later restore")
 
 
 def lacks_regions(member: Member, system: System) -> bool:

@@ -23,6 +23,11 @@ def between(topology: Topology, region: str, others: Collection[str]) -> list[Li
     return [x for x in border_of(topology, region) if _beyond(x, region) in others]
 
 
+def neighbours(topology: Topology, region: str) -> list[str]:
+    """What a region has links to: other regions, and places outside of any."""
+    return sorted({_beyond(link, region) for link in border_of(topology, region)})
+
+
 def _beyond(link: Link, region: str) -> str:
     """What is on the other side: the region, or the place, of a link's other end."""
     end = link.target if link.source.region == region else link.source

@@ -124,6 +124,72 @@ def test_a_region_that_there_is_not(load: Load, old: str, new: str, problem: str
     assert problem in found
 
 
+def test_a_partition_needs_a_link_to_cut(load: Load) -> None:
+    fault = "region_partition: {region: w, others: [psp, router]}"
+    (found,) = problems(load(("region_loss: {region: a}", fault)))
+    assert found == (
+        "scenario.yaml:6:5: read psp, router, to which region w has no link, "
+        "expected others that it has links to: a, b, operator"
+    )
+
+
+def test_one_link_is_enough_for_a_partition(load: Load) -> None:
+    fault = "region_partition: {region: w, others: [psp, a]}"
+    assert warnings(load(("region_loss: {region: a}", fault))) == ()
+
+
+ACTIVE = (
+    "read failover to a, which takes payments at 0s, expected another region, or a later time "
+    "than that of a failover to another one"
+)
+
+
+@pytest.mark.parametrize(
+    ("remedies", "places"),
+    [
+        ("{at: 0s, failover: {to: a}}", ["8:5"]),
+        ("{at: 0s, failover: {to: a}}\n  - {at: 9s, failover: {to: b}}", ["8:5"]),
+        ("{at: 0s, failover: {to: b}}\n  - {at: 0s, failover: {to: a}}", ["9:5"]),
+        ("{at: 0s, failover: {to: b}}\n  - {at: 1s, failover: {to: a}}", []),
+        ("{at: 1s, failover: {to: a}}\n  - {at: 0s, failover: {to: b}}", []),
+    ],
+)
+def test_the_first_failover_is_not_to_the_region_that_takes_payments(
+    load: Load, remedies: str, places: list[str]
+) -> None:
+    scenario = load(("{at: 0s, failover: {to: b}}", remedies))
+    if not places:
+        assert warnings(scenario) == ()
+        return
+    assert problems(scenario) == [f"scenario.yaml:{place}: {ACTIVE}" for place in places]
+
+
+@pytest.mark.parametrize(
+    ("restore", "most"),
+    [
+        ("{at: 10s, restore: {ago: 1h}}", "12s"),
+        ("{at: 0s, restore: {ago: 2001ms}}", "2s"),
+        ("{at: 1s, confirm: 3s, restore: {ago: 7s}}", "6s"),
+        ("{at: 10s, restore: {ago: 12s}}", None),
+        ("{at: 1s, confirm: 3s, restore: {ago: 6s}}", None),
+        ("{at: 0s, restore}", None),
+    ],
+)
+def test_nothing_is_restored_to_before_there_was_a_backup(
+    load: Load, restore: str, most: str | None
+) -> None:
+    both = f"{{at: 0s, failover: {{to: b}}}}\n  - {restore}"
+    scenario = load(("{at: 0s, failover: {to: b}}", both))
+    if most is None:
+        assert warnings(scenario) == ()
+        return
+    (found,) = problems(scenario)
+    assert found.startswith("scenario.yaml:9:5: read ago ")
+    assert found.endswith(
+        f"when the system has run for {most}, expected at most {most}, or a later restore"
+    )
+
+
 def test_the_third_place_can_be_lost(load: Load) -> None:
     assert warnings(load(("region: a", "region: w"))) == ()
 

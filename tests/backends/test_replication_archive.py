@@ -17,7 +17,7 @@ from payresil.backends.embedded.replication.archive import Archive
 from payresil.backends.embedded.replication.operating import mark, promote, standing
 from payresil.backends.embedded.replication.restoring import await_restored, restore
 from payresil.backends.launcher import Supervisor
-from payresil.core.protocols import EnvironmentBroke
+from payresil.core.protocols import BackupDamaged, EnvironmentBroke
 
 from .replicated import Member, caught_up, members, passable_folder
 
@@ -181,7 +181,7 @@ def test_a_byte_of_the_base_backup_that_was_changed_is_noticed(system: Archived)
     data = bytearray(file.read_bytes())
     data[100] ^= 1
     file.write_bytes(data)
-    with pytest.raises(EnvironmentBroke, match=f"{file.name} was changed"):
+    with pytest.raises(BackupDamaged, match=f"{file.name} was changed"):
         restore(system.empty("w/db").postgres, system.archive)
 
 
@@ -194,7 +194,7 @@ def test_a_byte_of_the_log_that_was_changed_is_noticed(system: Archived) -> None
     start = system.archive.backup.stop % len(data)
     data[start + 10_000] ^= 1
     file.write_bytes(data)
-    with pytest.raises(EnvironmentBroke, match=r"w/archive|archive of the log is damaged"):
+    with pytest.raises(BackupDamaged, match=r"w/archive|archive of the log is damaged"):
         system.archive.standing()
 
 

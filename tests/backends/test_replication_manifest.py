@@ -17,7 +17,7 @@ from payresil.backends.embedded.replication.manifest import (
     read_manifest,
     verify_manifest,
 )
-from payresil.core.protocols import EnvironmentBroke
+from payresil.core.protocols import BackupDamaged
 
 _CONTENTS = {"PG_VERSION": b"18\n", "base/5/1259": bytes(8192), "base/5/112": b""}
 
@@ -56,21 +56,21 @@ def test_any_byte_that_was_changed_is_noticed(tmp_path: Path, at: int, value: in
     data = bytearray(file.read_bytes())
     data[at] ^= value
     file.write_bytes(data)
-    with pytest.raises(EnvironmentBroke, match="base/5/1259 was changed: its SHA256 differs"):
+    with pytest.raises(BackupDamaged, match="base/5/1259 was changed: its SHA256 differs"):
         verify_manifest(tmp_path)
 
 
 def test_a_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
     write_backup(tmp_path)
     (tmp_path / "base/5/1259").write_bytes(bytes(4096))
-    with pytest.raises(EnvironmentBroke, match="base/5/1259 has 4096 bytes, and 8192 in the"):
+    with pytest.raises(BackupDamaged, match="base/5/1259 has 4096 bytes, and 8192 in the"):
         verify_manifest(tmp_path)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     write_backup(tmp_path)
     (tmp_path / "base/5/112").unlink()
-    with pytest.raises(EnvironmentBroke, match="base/5/112 is missing"):
+    with pytest.raises(BackupDamaged, match="base/5/112 is missing"):
         verify_manifest(tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_file_too_many_is_named(tmp_path: Path, path: str) -> None:
     write_backup(tmp_path)
     (tmp_path / path).touch()
-    with pytest.raises(EnvironmentBroke, match=f"{path} is not in its manifest"):
+    with pytest.raises(BackupDamaged, match=f"{path} is not in its manifest"):
         verify_manifest(tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_a_manifest_that_was_changed_is_not_believed(tmp_path: Path) -> None:
     manifest = tmp_path / MANIFEST
     manifest.write_text(manifest.read_text().replace("8192", "8193"))
     for read in (read_manifest, verify_manifest):
-        with pytest.raises(EnvironmentBroke, match="was changed: its own checksum differs"):
+        with pytest.raises(BackupDamaged, match="was changed: its own checksum differs"):
             read(tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_a_manifest_that_was_changed_is_not_believed(tmp_path: Path) -> None:
 def test_a_manifest_that_is_none_is_told(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(EnvironmentBroke, match="backup_manifest cannot be read"):
+    with pytest.raises(BackupDamaged, match="backup_manifest cannot be read"):
         verify_manifest(tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_a_weaker_checksum_does_not_do(tmp_path: Path) -> None:
         content["Files"][1]["Checksum-Algorithm"] = "CRC32C"
 
     write_backup(tmp_path, weaken)
-    with pytest.raises(EnvironmentBroke, match="the manifest has no SHA256 of base/5/1259"):
+    with pytest.raises(BackupDamaged, match="the manifest has no SHA256 of base/5/1259"):
         verify_manifest(tmp_path)
 
 

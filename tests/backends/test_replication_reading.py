@@ -8,7 +8,7 @@ import pytest
 
 from payresil.backends.embedded.replication.positions import SEGMENT_BYTES, Segment, position
 from payresil.backends.embedded.replication.reading import Log, read_log
-from payresil.core.protocols import EnvironmentBroke
+from payresil.core.protocols import BackupDamaged, EnvironmentBroke
 
 _COMMIT = (
     "rmgr: Transaction len (rec/tot): 34/34, tx: 743, lsn: 0/02000100, prev 0/020000E8, "
@@ -53,13 +53,13 @@ def test_it_may_end_with_a_segment(folder: Path) -> None:
 
 def test_a_segment_that_is_missing_is_named(folder: Path) -> None:
     (folder / Segment(1, 2).name).unlink()
-    with pytest.raises(EnvironmentBroke, match="lacks 000000010000000000000002, which is needed"):
+    with pytest.raises(BackupDamaged, match="lacks 000000010000000000000002, which is needed"):
         read(folder, "not asked")
 
 
 def test_a_segment_that_is_missing_in_between_is_named(folder: Path) -> None:
     (folder / Segment(1, 5).name).write_bytes(bytes(SEGMENT_BYTES))
-    with pytest.raises(EnvironmentBroke, match="lacks 000000010000000000000004, which is needed"):
+    with pytest.raises(BackupDamaged, match="lacks 000000010000000000000004, which is needed"):
         read(folder, "not asked")
 
 
@@ -67,7 +67,7 @@ def test_a_hole_is_not_the_end(folder: Path) -> None:
     error = "error in WAL record at 0/2000110: invalid record length at 0/2000200: " + (
         "expected at least 24, got 0"
     )
-    with pytest.raises(EnvironmentBroke, match="damaged after 0/2000028 on timeline 1: error in"):
+    with pytest.raises(BackupDamaged, match="damaged after 0/2000028 on timeline 1: error in"):
         read(folder, error)
 
 
@@ -78,13 +78,13 @@ def test_zeros_in_the_middle_of_the_last_segment_are_not_the_end(folder: Path) -
     error = "error in WAL record at 0/3000110: invalid record length at 0/3002000: " + (
         "expected at least 24, got 0"
     )
-    with pytest.raises(EnvironmentBroke, match="is damaged"):
+    with pytest.raises(BackupDamaged, match="is damaged"):
         read(folder, error)
 
 
 def test_a_damaged_record_is_told(folder: Path) -> None:
     error = "error in WAL record at 0/3000110: incorrect resource manager data checksum"
-    with pytest.raises(EnvironmentBroke, match="incorrect resource manager data checksum"):
+    with pytest.raises(BackupDamaged, match="incorrect resource manager data checksum"):
         read(folder, error)
 
 
@@ -119,7 +119,7 @@ def test_a_timeline_of_which_nothing_has_come_yet(folder: Path) -> None:
 
 def test_a_timeline_that_ended_must_be_whole(folder: Path) -> None:
     (folder / "00000002.history").write_text("1\t0/3000100\tno recovery target specified\n")
-    with pytest.raises(EnvironmentBroke, match="damaged after 0/2000028 on timeline 1: anything"):
+    with pytest.raises(BackupDamaged, match="damaged after 0/2000028 on timeline 1: anything"):
         read(folder, "anything")
 
 

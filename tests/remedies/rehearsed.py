@@ -129,8 +129,10 @@ class World:
     @contextmanager
     def restored(self, at_us: int) -> Iterator[Node]:
         self.done.append(f"restore {at_us}")
-        yield Node("w", "restored")
-        self.done.append("restored is gone")
+        try:
+            yield Node("w", "restored")
+        finally:
+            self.done.append("restored is gone")
 
     def snapshot(self, moment: str, node: Node) -> None:
         self.done.append(f"snapshot {moment} {node}")

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from payresil.core.protocols import EnvironmentBroke, RemedyFailed, RemedyStopped, Unreachable
+from payresil.core.protocols import (
+    BackupDamaged,
+    EnvironmentBroke,
+    RemedyFailed,
+    RemedyStopped,
+    Unreachable,
+)
 from payresil.core.topology import Node
 from payresil.core.values import Duration
 
@@ -149,15 +157,37 @@ def test_the_point_in_time_counts_from_the_decision(
     assert steps.found["restore"]["until_us"] == 2 * 10**15 - 2_000_000
 
 
-def test_a_backup_that_cannot_be_restored_fails_the_step(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "damaged"),
+    [
+        (BackupDamaged("the base backup: base/5/1259 is missing"), True),
+        (EnvironmentBroke("the archive does not reach that far"), False),
+    ],
+)
+def test_backups_that_cannot_be_restored_are_an_answer_and_no_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, damaged: bool
 ) -> None:
-    def broken(at_us: int) -> None:
-        raise EnvironmentBroke("the manifest does not match")
+    @contextmanager
+    def broken(at_us: int) -> Iterator[Node]:
+        raise error
+        yield
 
     monkeypatch.setattr(world, "restored", broken)
     steps = Steps(world)
-    with pytest.raises(EnvironmentBroke, match="manifest"):
+    with pytest.raises(RemedyFailed, match=f"nothing can be restored: {error}"):
         rehearse(world, "restore", steps)
     assert steps.failed == ["restore"]
     assert "until_us" in steps.found["restore"]
+    assert steps.found["restore"]["damaged"] is damaged
+
+
+def test_a_restored_database_that_is_not_read_is_a_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(moment: str, node: Node) -> None:
+        raise EnvironmentBroke("no such column")
+
+    monkeypatch.setattr(world, "snapshot", broken)
+    with pytest.raises(EnvironmentBroke, match="no such column"):
+        rehearse(world, "restore")
+    assert world.done[-1] == "restored is gone"

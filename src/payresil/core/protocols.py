@@ -18,6 +18,10 @@ class EnvironmentBroke(Exception):
     """A part could not be started or controlled: exit 4. Says which part and what it last said."""
 
 
+class BackupDamaged(EnvironmentBroke):
+    """Backups do not hold what they must: a file was changed, or a part of the log is missing."""
+
+
 class Unreachable(Exception):
     """An operator cannot get through to a part; says to which and how it failed."""
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from typing import Any
 
-from payresil.core.protocols import Environment, RemedyLog
+from payresil.core.protocols import (
+    BackupDamaged,
+    Environment,
+    EnvironmentBroke,
+    RemedyFailed,
+    RemedyLog,
+)
 from payresil.core.registry import remedy
+from payresil.core.topology import Node
 from payresil.core.values import Duration
 
 
@@ -19,11 +28,24 @@ def restore(
 
     From the archive's base backup, whose manifest is verified, and its write-ahead log. What it
     holds is written down, to be compared with the books, and it is ended: it takes nobody's place.
-    Steps: decide, restore.
+    Backups that cannot be restored fail the step, which says whether they are damaged. Steps:
+    decide, restore.
     """
     steps.decide()
     with steps.step("restore") as found:
         found["until_us"] = until_us = time.time_ns() // 1000 - ago.ns // 1000
-        with environment.databases.restored(until_us) as node:
+        with ExitStack() as stack:
+            node = _restored(environment, stack, found, until_us)
             found["node"] = str(node)
             environment.databases.snapshot("restored", node)
+
+
+def _restored(
+    environment: Environment, stack: ExitStack, found: dict[str, Any], until_us: int
+) -> Node:
+    """That it cannot be restored is what a drill is there to find out, and no defect of it."""
+    try:
+        return stack.enter_context(environment.databases.restored(until_us))
+    except EnvironmentBroke as error:
+        found["damaged"] = isinstance(error, BackupDamaged)
+        raise RemedyFailed(f"nothing can be restored: {error}") from error

@@ -209,19 +209,21 @@ class Archive:
         """Wait until it holds the log up to a position; returns what it holds then.
 
         Raises:
+            BackupDamaged: when that is because of what it holds.
             EnvironmentBroke: when it does not in time, saying why.
         """
         deadline_s = time.monotonic() + within_s
         while True:
+            kind = EnvironmentBroke
             try:
                 archived = self.standing()
                 if archived.received >= position:
                     return archived
                 why = f"it holds the log up to {lsn(archived.received)}"
             except EnvironmentBroke as error:
-                why = str(error)
+                why, kind = str(error), type(error)
             if time.monotonic() > deadline_s:
-                raise EnvironmentBroke(
+                raise kind(
                     f"{self._name} has not received the log up to {lsn(position)} "
                     f"within {within_s:g} s: {why}"
                 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from payresil.backends.embedded.replication.positions import position
-from payresil.core.protocols import EnvironmentBroke
+from payresil.core.protocols import BackupDamaged
 
 MANIFEST = "backup_manifest"
 
@@ -38,7 +38,7 @@ def read_manifest(folder: Path) -> Manifest:
     """What the manifest in `folder` says; its own checksum is verified, no file is.
 
     Raises:
-        EnvironmentBroke: when there is none, or it was changed.
+        BackupDamaged: when there is none, or it was changed.
     """
     return _manifest(_content(folder))
 
@@ -47,7 +47,7 @@ def verify_manifest(folder: Path) -> Manifest:
     """Compare every file below `folder` with the manifest: its size and its SHA256.
 
     Raises:
-        EnvironmentBroke: naming the file that is missing, changed, or not in the manifest.
+        BackupDamaged: naming the file that is missing, changed, or not in the manifest.
     """
     content = _content(folder)
     listed: dict[str, dict[str, Any]] = {_path(entry): entry for entry in content["Files"]}
@@ -55,7 +55,7 @@ def verify_manifest(folder: Path) -> Manifest:
         _verify(folder, path, entry)
     for path in _files(folder):
         if path not in listed:
-            raise EnvironmentBroke(f"the base backup: {path} is not in its manifest")
+            raise BackupDamaged(f"the base backup: {path} is not in its manifest")
     return _manifest(content)
 
 
@@ -66,11 +66,11 @@ def _content(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(raw)
         told = content["Manifest-Checksum"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnvironmentBroke(f"the base backup: {path} cannot be read: {error}") from error
+        raise BackupDamaged(f"the base backup: {path} cannot be read: {error}") from error
     # The checksum is of all lines but the last, which holds it.
     covered = raw[: raw.rstrip(b"\n").rfind(b"\n") + 1]
     if hashlib.sha256(covered).hexdigest() != told:
-        raise EnvironmentBroke(f"the base backup: {path} was changed: its own checksum differs")
+        raise BackupDamaged(f"the base backup: {path} was changed: its own checksum differs")
     return content
 
 
@@ -95,17 +95,17 @@ def _path(entry: dict[str, Any]) -> str:
 def _verify(folder: Path, path: str, entry: dict[str, Any]) -> None:
     file = folder / path
     if not file.is_file():
-        raise EnvironmentBroke(f"the base backup: {path} is missing")
+        raise BackupDamaged(f"the base backup: {path} is missing")
     size = file.stat().st_size
     if size != entry["Size"]:
-        raise EnvironmentBroke(
+        raise BackupDamaged(
             f"the base backup: {path} has {size} bytes, and {entry['Size']} in the manifest"
         )
     if entry.get("Checksum-Algorithm") != _ALGORITHM:
-        raise EnvironmentBroke(f"the base backup: the manifest has no {_ALGORITHM} of {path}")
+        raise BackupDamaged(f"the base backup: the manifest has no {_ALGORITHM} of {path}")
     with file.open("rb") as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != entry["Checksum"]:
-            raise EnvironmentBroke(f"the base backup: {path} was changed: its {_ALGORITHM} differs")
+            raise BackupDamaged(f"the base backup: {path} was changed: its {_ALGORITHM} differs")
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -15,7 +15,7 @@ from payresil.backends.embedded.replication.positions import (
     position,
     segments,
 )
-from payresil.core.protocols import EnvironmentBroke
+from payresil.core.protocols import BackupDamaged, EnvironmentBroke
 
 #: Runs `pg_waldump` with these arguments; returns what it said.
 Dump = Callable[[list[str]], str]
@@ -48,7 +48,8 @@ def read_log(folder: Path, timeline: int, start: int, dump: Dump) -> Log:
     """Read the log in `folder`, where no segment's name says that it is partial, record by record.
 
     Raises:
-        EnvironmentBroke: naming where something is missing or damaged.
+        BackupDamaged: naming where something is missing or damaged.
+        EnvironmentBroke: when the log did not come from the base backup.
     """
     line = lineage(folder)
     if timeline != line.timeline and timeline not in dict(line.ended):
@@ -66,7 +67,7 @@ def read_log(folder: Path, timeline: int, start: int, dump: Dump) -> Log:
         last_us = _last_us(told) or last_us
         end = _end(folder, begin, last, told) if until is None else until
         if until is not None and (error := _ERROR.search(told)):
-            raise EnvironmentBroke(_damaged(folder, each, begin, error[1]))
+            raise BackupDamaged(_damaged(folder, each, begin, error[1]))
     return Log(line.timeline, end, last_us)
 
 
@@ -84,7 +85,7 @@ def _last(folder: Path, timeline: int, start: int, end: int | None) -> Segment:
     for number in range(first, max(first, last) + 1):
         if number not in there:
             name = Segment(timeline, number).name
-            raise EnvironmentBroke(f"the archive of the log lacks {name}, which is needed")
+            raise BackupDamaged(f"the archive of the log lacks {name}, which is needed")
     return Segment(timeline, last)
 
 
@@ -100,7 +101,7 @@ def _end(folder: Path, start: int, last: Segment, told: str) -> int:
         return last.end
     end = _nothing_more(start, error[1])
     if end is None or _is_written_after(folder, last.timeline, end):
-        raise EnvironmentBroke(_damaged(folder, last.timeline, start, error[1]))
+        raise BackupDamaged(_damaged(folder, last.timeline, start, error[1]))
     return end
 
 

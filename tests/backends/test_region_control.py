@@ -18,7 +18,7 @@ from payresil.backends.embedded.certificates import Certificates, make_certifica
 from payresil.backends.embedded.regions import control
 from payresil.backends.embedded.regions.control import RegionControl, RouterControl
 from payresil.backends.embedded.regions.members import Members
-from payresil.backends.embedded.regions.over_tls import ask
+from payresil.backends.embedded.regions.over_tls import answers, ask, knock
 from payresil.core.protocols import Assembly, EnvironmentBroke, Unreachable
 from payresil.core.system import System
 from payresil.core.topology import Link, Node
@@ -367,3 +367,36 @@ def test_an_answer_that_breaks_off_is_none(tls: Certificates) -> None:
 def test_patience_has_an_end(silent: str) -> None:
     with pytest.raises(Unreachable, match="timed out"):
         ask(silent, None, "GET /", {}, timeout_s=0.05)
+
+
+# --- who is at the end of a way --------------------------------------------------------------
+
+
+def said(answer: bytes) -> Iterator[str]:
+    """An address at which whoever comes is told this, and then the connection is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(8)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(("answer", "there"), [(b"N", True), (b"S", True), (b"", False)])
+def test_a_database_is_there_when_it_says_something(answer: bytes, there: bool) -> None:
+    for address in said(answer):
+        assert answers(address) is there
+
+
+def test_nobody_is_there_where_it_is_silent_or_refused(silent: str, closed: str) -> None:
+    assert not answers(silent, timeout_s=0.05)
+    assert not answers(closed)
+    with pytest.raises(Unreachable, match=f"the way to {silent} is silent"):
+        knock(silent, timeout_s=0.05)
+    knock(closed)

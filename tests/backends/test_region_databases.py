@@ -50,11 +50,16 @@ class Parts:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.cut: set[str] = set()
+        self.down: set[Node] = set()
+        self.answering = {"operator->a/db", "operator->a/db.2", "operator->b/db", "a/db->b/db"}
         self.kept: list[tuple[str, list[dict[str, Any]]]] = []
         self.events: list[tuple[Any, ...]] = []
 
     def address(self, link: Link) -> str:
         return f"{link}"
+
+    def runs(self, node: Node) -> bool:
+        return node not in self.down
 
     @contextmanager
     def held(self, node: Node) -> Iterator[None]:
@@ -104,6 +109,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         monkeypatch.setattr(operating, name, writes(name))
     monkeypatch.setattr(standby, "rejoin", writes("rejoin", gives="rewound"))
     monkeypatch.setattr(standby, "stand_alone", writes("stand_alone"))
+    monkeypatch.setattr(module, "answers", lambda address: address in parts.answering)
     monkeypatch.setattr(standby, "conninfo", lambda address: f"to:{address}")
     return parts
 
@@ -246,6 +252,34 @@ def test_a_machine_out_of_reach_is_left_alone(parts: Parts, what: str) -> None:
         getattr(databases(parts), what)(*given)
     assert parts.done == ["knock a"]
     assert parts.events == []
+
+
+def test_a_primary_that_only_the_way_to_is_cut_is_not_fenced(parts: Parts) -> None:
+    parts.answering.remove("operator->a/db")
+    with pytest.raises(Unreachable, match="a/db runs, and there is no way to it"):
+        databases(parts).fence(A)
+    assert parts.done == ["knock a"]
+    assert parts.events == []
+
+
+def test_a_primary_that_is_down_is_fenced_whatever_the_way_to_it(parts: Parts) -> None:
+    parts.answering.remove("operator->a/db")
+    parts.down.add(A)
+    databases(parts).fence(A)
+    assert parts.done == ["knock a", "stop a/db", "stand_alone a/db", "start a/db"]
+
+
+def test_a_former_primary_that_does_not_reach_its_source_is_no_defect(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise EnvironmentBroke("copying a database failed")
+
+    monkeypatch.setattr(standby, "rejoin", broken)
+    parts.answering.remove("a/db->b/db")
+    with pytest.raises(Unreachable, match="a/db does not reach its source: copying a database f"):
+        databases(parts).rejoin(A, B)
+    assert parts.done == ["knock a", "stop a/db", "start a/db"]
 
 
 @pytest.mark.parametrize(("what", "step"), [("fence", "stand_alone"), ("rejoin", "rejoin")])

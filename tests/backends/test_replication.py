@@ -243,7 +243,7 @@ def test_a_standby_that_does_not_get_there_is_told(
 ) -> None:
     nobody = HeldPort()
     monkeypatch.setattr(operating, "FOLLOW_S", 0.1)
-    with pytest.raises(EnvironmentBroke, match=f"does not stream from {nobody.address}, 0.1 s"):
+    with pytest.raises(Unreachable, match=f"does not stream from {nobody.address}, 0.1 s"):
         follow(three["b/db"].operator, conninfo(nobody.address), nobody.address)
     nobody.release()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from payresil.core.protocols import RemedyFailed, RemedyStopped
+from payresil.core.protocols import RemedyFailed, RemedyStopped, Unreachable
 from payresil.core.topology import Node
 
 from .rehearsed import Steps, World, rehearse
@@ -89,7 +89,55 @@ def test_without_another_database_in_reach_here_it_fails(lost: World) -> None:
     lost["a/db.2"].reachable = False
     with pytest.raises(RemedyFailed, match="no standby can be reached"):
         rehearse(lost, "database_failover")
-    assert not any(line.startswith("promote") for line in lost.done)
+    assert lost.done == []
+
+
+def test_nothing_is_promoted_beside_a_primary_that_cannot_be_fenced(
+    lost: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(node: Node) -> None:
+        raise Unreachable(f"{node} runs, and there is no way to it")
+
+    monkeypatch.setattr(lost, "fence", hidden)
+    steps = Steps(lost)
+    with pytest.raises(RemedyFailed, match="a/db cannot be fenced, so nothing is promoted: a/db r"):
+        rehearse(lost, "database_failover", steps)
+    assert steps.failed == ["fence"]
+    assert lost.done == []
+
+
+def test_a_standby_that_does_not_stream_in_time_is_left(
+    lost: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = lost.follow
+
+    def slow(node: Node, source: Node) -> None:
+        if node == Node("b", "db"):
+            raise Unreachable("the standby does not stream from a/db.2, 15 s after it was told to")
+        follow(node, source)
+
+    lost.at(5.1, lambda: setattr(lost["a/db.2"], "received", 1450))
+    monkeypatch.setattr(lost, "follow", slow)
+    steps = rehearse(lost, "database_failover")
+    assert steps.names == STEPS
+    assert steps.found["follow"]["nodes"]["b/db"].startswith("left: the standby does not stream")
+
+
+def test_what_it_catches_up_with_is_asked_for_again_when_it_was_cut(
+    lost: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, left = lost.follow, iter(range(3))
+
+    def cut(node: Node, source: Node) -> None:
+        if next(left, None) is not None:
+            raise Unreachable("b/db is away")
+        follow(node, source)
+        resume(lost, str(node))
+
+    monkeypatch.setattr(lost, "follow", cut)
+    steps = rehearse(lost, "database_failover")
+    assert steps.names == STEPS
+    assert lost["a/db.2"].received == 1400
 
 
 @pytest.mark.parametrize("primaries", [(), ("a/db", "a/db.2")])

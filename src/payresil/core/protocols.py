@@ -194,7 +194,7 @@ class Databases(Protocol):
     def fence(self, node: Node) -> None:
         """Stop a primary, and have it come back as a standby without a source.
 
-        Its machine must be reached for that, whether the database runs or not.
+        Its machine must be reached for that, and where the database runs, the database as well.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payresil.core.protocols import Environment, RemedyFailed, RemedyLog, Unreachable
+from payresil.core.protocols import Databases, Environment, RemedyFailed, RemedyLog, Unreachable
 from payresil.core.registry import remedy
 from payresil.core.topology import Node
 from payresil.core.values import Duration
@@ -11,8 +11,10 @@ from payresil.remedies.taking_over import (
     bring_to_rest,
     most_advanced,
     move_backups,
+    once_reached,
     standings,
     take_writes,
+    until_reached,
 )
 
 
@@ -25,21 +27,23 @@ def database_failover(
     """A standby of the active region takes over when its primary has been away for `detect_after`.
 
     Steps: detect, decide, fence (the old primary is stopped and comes back as a standby that takes
-    no writes), catch_up (where a standby elsewhere has received more, the one here gets it from
-    there first), promote, follow (the others stream from the new primary, which waits for none of
-    them), resolve (no payment and no refund is in flight any more), reconcile (the service's own
-    job), backups (pulled from the new primary).
+    no writes; one that runs, and to which only the way is cut, cannot be fenced), catch_up (where a
+    standby elsewhere has received more, the one here gets it from there first), promote, follow
+    (the others stream from the new primary, which waits for none of them), resolve (no payment and
+    no refund is in flight any more), reconcile (the service's own job), backups (pulled from the
+    new primary).
     """
     databases = environment.databases
     region = environment.regions.active
     primary = _primary(environment)
     detect(steps, lambda: _answers(environment, primary), detect_after)
     steps.decide()
-    with steps.step("fence"):
-        databases.fence(primary)
     here = [each for each in databases.nodes() if each.region == region and each != primary]
+    most_advanced(standings(databases, here))  # or nobody would take writes after the fence
+    with steps.step("fence"):
+        _fence(environment, primary)
     others = [each for each in databases.nodes() if each != primary]
-    chosen = most_advanced(standings(databases, here))
+    chosen = most_advanced(once_reached(databases, steps, here))
     if databases.chooses_first:
         chosen = here[0]
     else:
@@ -70,6 +74,15 @@ def _answers(environment: Environment, node: Node) -> bool:
         return False
 
 
+def _fence(environment: Environment, primary: Node) -> None:
+    try:
+        environment.databases.fence(primary)
+    except Unreachable as error:
+        raise RemedyFailed(
+            f"{primary} cannot be fenced, so nothing is promoted: {error}"
+        ) from error
+
+
 def _catch_up(environment: Environment, steps: RemedyLog, chosen: Node, others: list[Node]) -> None:
     """What another standby has received and the chosen one has not, it gets from there."""
     databases = environment.databases
@@ -84,8 +97,15 @@ def _catch_up(environment: Environment, steps: RemedyLog, chosen: Node, others: 
             return
         found["from"] = str(best)
         wanted = known[best].received
-        databases.follow(chosen, best)
-        steps.until(lambda: databases.standing(chosen).received >= wanted, every_s=0.05)
+        until_reached(steps, found, lambda: databases.follow(chosen, best))
+        steps.until(lambda: _has(databases, chosen, wanted), every_s=0.05)
+
+
+def _has(databases: Databases, node: Node, position: int) -> bool:
+    try:
+        return databases.standing(node).received >= position
+    except Unreachable:
+        return False
 
 
 def _follow(environment: Environment, source: Node, nodes: list[Node]) -> dict[str, str]:

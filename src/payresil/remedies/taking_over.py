@@ -52,6 +52,24 @@ def standings(databases: Databases, nodes: Sequence[Node]) -> dict[Node, Standin
     return found
 
 
+def once_reached(
+    databases: Databases, steps: RemedyLog, nodes: Sequence[Node]
+) -> dict[Node, Standing]:
+    """`standings`, as soon as one of the databases answers.
+
+    Raises:
+        RemedyStopped: when the run ends before that.
+    """
+    known: dict[Node, Standing] = {}
+
+    def answers() -> bool:
+        known.update(standings(databases, nodes))
+        return bool(known)
+
+    steps.until(answers)
+    return known
+
+
 def most_advanced(found: dict[Node, Standing]) -> Node:
     """The standby that has received the most.
 
@@ -91,8 +109,9 @@ def promote_newest(environment: Environment, steps: RemedyLog, region: str) -> N
     it is the newest itself: services would write to either of them.
     """
     databases = environment.databases
+    ours = [node for node in databases.nodes() if node.region == region]
     with steps.step("promote") as found:
-        known = _reached(environment, steps, region)
+        known = once_reached(databases, steps, ours)
         chosen = newest(known, region)
         stale = [node for node, each in known.items() if each.is_primary and node != chosen]
         found["node"] = str(chosen)
@@ -104,19 +123,6 @@ def promote_newest(environment: Environment, steps: RemedyLog, region: str) -> N
             until_reached(steps, found, partial(databases.fence, node))
         take_writes(environment, steps, found, chosen)
     return chosen
-
-
-def _reached(environment: Environment, steps: RemedyLog, region: str) -> dict[Node, Standing]:
-    """What the databases of a region say of themselves, once one of them answers."""
-    ours = [node for node in environment.databases.nodes() if node.region == region]
-    known: dict[Node, Standing] = {}
-
-    def answers() -> bool:
-        known.update(standings(environment.databases, ours))
-        return bool(known)
-
-    steps.until(answers)
-    return known
 
 
 def take_writes(

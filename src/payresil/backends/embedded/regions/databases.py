@@ -10,10 +10,11 @@ from typing import Any
 from payresil.backends.embedded.postgres_roles import AUDITOR, OPERATOR, SERVICE
 from payresil.backends.embedded.regions.archiving import Archiving
 from payresil.backends.embedded.regions.members import ARCHIVE, WITNESS, Members
+from payresil.backends.embedded.regions.over_tls import answers
 from payresil.backends.embedded.regions.snapshots import read_snapshot
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.embedded.replication.questions import ask
-from payresil.core.protocols import Assembly, Nodes, Standing
+from payresil.core.protocols import Assembly, EnvironmentBroke, Nodes, Standing, Unreachable
 from payresil.core.topology import Node
 
 
@@ -86,10 +87,18 @@ class ReplicatedDatabases:
         self._knock(str(node.region))
         address = self._members.source_address(node, source)
         with self._nodes.held(node):
-            how = standby.rejoin(self._members.named(node), address)
+            how = self._rewound_or_copied(node, address)
         operating.await_streaming(self._url(node, OPERATOR), address)
         self._assembly.on_event("node", str(node), "rejoined", source=str(source), how=how)
         return how
+
+    def _rewound_or_copied(self, node: Node, address: str) -> str:
+        try:
+            return standby.rejoin(self._members.named(node), address)
+        except EnvironmentBroke as error:
+            if answers(address):
+                raise
+            raise Unreachable(f"{node} does not reach its source: {error}") from error
 
     def replicate(self, node: Node, mode: str) -> None:
         """Set what the primary `node` waits for: asynchronous, synchronous or quorum."""
@@ -97,8 +106,13 @@ class ReplicatedDatabases:
         self._assembly.on_event("node", str(node), "replicates", mode=mode)
 
     def fence(self, node: Node) -> None:
-        """Stop a primary, and have it come back as a standby without a source."""
+        """Stop a primary, and have it come back as a standby without a source.
+
+        One that runs must be reached itself: what a partition hides is not stopped.
+        """
         self._knock(str(node.region))
+        if self._nodes.runs(node) and not answers(self._members.operators_address(node)):
+            raise Unreachable(f"{node} runs, and there is no way to it")
         with self._nodes.held(node):
             standby.stand_alone(self._members.named(node))
         self._assembly.on_event("node", str(node), "fenced")

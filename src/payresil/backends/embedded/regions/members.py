@@ -38,7 +38,11 @@ class Members:
     def operators_url(self, node: Node, role: str) -> str:
         """A database's URL over the operator's link to it."""
         database = self.witness if node == WITNESS else self.named(node)
-        return database.url(role, self.links.address(Link(OPERATOR, node)))
+        return database.url(role, self.operators_address(node))
+
+    def operators_address(self, node: Node) -> str:
+        """``host:port`` of the operator's link to a node."""
+        return self.links.address(Link(OPERATOR, node))
 
     def direct_url(self, node: Node, role: str) -> str:
         """A database's URL past every link: for what the harness reads, never for a remedy."""

@@ -26,16 +26,29 @@ def knock(address: str, timeout_s: float = PATIENCE_S) -> None:
     Raises:
         Unreachable: when it is silent.
     """
+    _first_byte(address, timeout_s)
+
+
+def answers(address: str, timeout_s: float = PATIENCE_S) -> bool:
+    """Whether there is a PostgreSQL at ``host:port`` and the way to it is open."""
+    try:
+        return _first_byte(address, timeout_s) != b""
+    except Unreachable:
+        return False
+
+
+def _first_byte(address: str, timeout_s: float) -> bytes:
+    """Nothing, where somebody, or the machine itself, has hung up."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout_s) as connection:
             connection.settimeout(timeout_s)
             connection.sendall(_MAY_I)
-            connection.recv(1)
+            return connection.recv(1)
     except TimeoutError as error:
         raise Unreachable(f"the way to {address} is silent") from error
     except OSError:
-        return  # somebody, or the machine itself, has hung up
+        return b""
 
 
 def ask(

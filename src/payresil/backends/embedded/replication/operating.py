@@ -9,7 +9,7 @@ from typing import Any
 
 from payresil.backends.embedded.replication.membership import standby_name
 from payresil.backends.embedded.replication.questions import REACH_S, answer, ask
-from payresil.core.protocols import EnvironmentBroke, Standing
+from payresil.core.protocols import EnvironmentBroke, Standing, Unreachable
 
 #: Seconds that a standby may take until it streams from a source that it is told to follow.
 FOLLOW_S = 15.0
@@ -53,15 +53,14 @@ def promote(url: str) -> None:
     """Make a standby the primary; returns when it takes writes. A primary stays what it is.
 
     Raises:
-        Unreachable: when the operator cannot get through.
-        EnvironmentBroke: when it does not become one in time.
+        Unreachable: when the operator cannot get through, or it does not become one in time.
     """
     if standing(url).is_primary:
         return
     sql = "select pg_promote(true, $1) as done"
     (row,) = ask(url, sql, round(_PROMOTE_S), timeout_s=_PROMOTE_S + REACH_S)
     if not row["done"]:
-        raise EnvironmentBroke(f"the standby was not promoted within {_PROMOTE_S:g} s")
+        raise Unreachable(f"the standby was not promoted within {_PROMOTE_S:g} s")
 
 
 def follow(url: str, conninfo: str, source_address: str) -> None:
@@ -70,8 +69,7 @@ def follow(url: str, conninfo: str, source_address: str) -> None:
     `conninfo` is how it gets there: `standby.conninfo`.
 
     Raises:
-        Unreachable: when the operator cannot get through.
-        EnvironmentBroke: when it does not stream in time.
+        Unreachable: when the operator cannot get through, or it does not stream in time.
     """
     _set(url, "primary_conninfo", conninfo)
     await_streaming(url, source_address)
@@ -81,8 +79,8 @@ def await_streaming(url: str, source_address: str, within_s: float | None = None
     """Wait until a standby streams from ``host:port``.
 
     Raises:
-        Unreachable: when the operator cannot get through.
-        EnvironmentBroke: when it does not in time.
+        Unreachable: when the operator cannot get through, or it does not in time: the way from
+            there to its source may be cut.
     """
 
     async def streams() -> bool:
@@ -100,8 +98,7 @@ def replicate(url: str, mode: str, standbys: Sequence[str]) -> None:
     `standbys` are names of nodes; asynchronous takes none of them.
 
     Raises:
-        Unreachable: when the operator cannot get through.
-        EnvironmentBroke: when it does not do so in time.
+        Unreachable: when the operator cannot get through, or it does not do so in time.
     """
     names = _names(mode, standbys)
     _set(url, "synchronous_standby_names", names)
@@ -139,7 +136,10 @@ def await_replayed(url: str, standbys: Sequence[str], within_s: float = 15.0) ->
         rows = await answer(url, _REPLAYED, names, now["position"])
         return len(rows) == len(names)
 
-    asyncio.run(_until(replayed, within_s, f"{', '.join(standbys)} did not catch up"))
+    try:
+        asyncio.run(_until(replayed, within_s, f"{', '.join(standbys)} did not catch up"))
+    except _Late as error:
+        raise EnvironmentBroke(str(error)) from error
 
 
 _REPLAYED = """
@@ -175,9 +175,13 @@ def _set(url: str, setting: str, value: str) -> None:
     asyncio.run(_until(in_force, _RELOAD_S, f"the database does not take the new {setting}"))
 
 
+class _Late(Unreachable):
+    """It answers, and has not done in time what it was told to."""
+
+
 async def _until(holds: Callable[[], Awaitable[bool]], within_s: float, otherwise: str) -> None:
     deadline_s = time.monotonic() + within_s
     while not await holds():
         if time.monotonic() > deadline_s:
-            raise EnvironmentBroke(f"{otherwise}, {within_s:g} s after it was told to")
+            raise _Late(f"{otherwise}, {within_s:g} s after it was told to")
         await asyncio.sleep(_POLL_S)

@@ -52,6 +52,8 @@ class World:
         self.mode = "asynchronous"
         self.chooses_first = False
         self.serving = {"a", "b"}
+        self.cut_off: set[str] = set()  # regions to which an operator has no way
+        self.down: set[str] = set()  # nodes that a fault has down
         self.lease_held_s = 0.0  # when the lease of the other region runs out
         self.epoch = 1
         self.pending: list[Mapping[str, int] | Exception] = []
@@ -147,6 +149,10 @@ class World:
     def serves(self, region: str) -> bool:
         return region in self.serving
 
+    def knock(self, region: str) -> None:
+        if region in self.cut_off:
+            raise Unreachable(f"region {region} is out of reach")
+
     def send_customers_to(self, region: str) -> None:
         self.done.append(f"switch {region}")
         self.active = region
@@ -170,6 +176,15 @@ class World:
         return {"remedied": 3}
 
     # --- nodes ---
+
+    @contextmanager
+    def held(self, node: Node) -> Iterator[None]:
+        self.stop(node)
+        yield
+        self.start(node)
+
+    def runs(self, node: Node) -> bool:
+        return str(node) not in self.down
 
     def stop(self, node: Node) -> None:
         self.done.append(f"stop {node}")

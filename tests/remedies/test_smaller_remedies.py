@@ -127,6 +127,40 @@ def test_a_region_that_stands_by_need_not_serve(world: World) -> None:
     assert len(world.done) == 4
 
 
+@pytest.mark.parametrize("region", ["a", "b"])
+def test_a_region_out_of_reach_is_left_alone_and_told(world: World, region: str) -> None:
+    world.cut_off = {region}
+    steps = Steps(world)
+    with pytest.raises(Unreachable, match=f"region {region} is out of reach"):
+        rehearse(world, "deploy", steps, region=region)
+    assert world.done == []
+    assert steps.names == ["decide"]
+
+
+def test_it_stops_where_the_region_gets_out_of_reach(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(node: Node) -> None:
+        world.done.append(f"start {node}")
+        world.cut_off = {"b"}
+
+    monkeypatch.setattr(world, "start", start)
+    steps = rehearse(world, "deploy", region="b")
+    assert world.done == ["stop b/service.1", "start b/service.1"]
+    assert steps.found["instance b/service.1"] == {"replaced": True}
+    left = {"replaced": False, "left": "region b is out of reach"}
+    assert steps.found["instance b/service.2"] == left
+    assert steps.failed == []
+
+
+@pytest.mark.parametrize("region", ["a", "b"])
+def test_an_instance_that_does_not_come_up_again_is_not_replaced(world: World, region: str) -> None:
+    world.down = {f"{region}/service.1"}
+    steps = rehearse(world, "deploy", region=region)
+    assert steps.names == ["decide", f"instance {region}/service.1"]
+    assert steps.found[f"instance {region}/service.1"] == {"replaced": False}
+
+
 def test_a_region_without_instances_is_an_error(world: World) -> None:
     with pytest.raises(RemedyFailed, match="region w has no instance"):
         rehearse(world, "deploy", region="w")

@@ -232,6 +232,13 @@ class Regions(Protocol):
         """
         ...
 
+    def knock(self, region: str) -> None:
+        """Nothing, where the region answers, be it that it takes no payments; else `Unreachable`.
+
+        Over the link to its balancer; to the third place over that to the witness.
+        """
+        ...
+
     def send_customers_to(self, region: str) -> None:
         """Have the router send customers to `region`."""
         ...

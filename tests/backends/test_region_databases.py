@@ -14,6 +14,7 @@ from payresil.backends.embedded.regions import databases as module
 from payresil.backends.embedded.regions.archiving import Archiving
 from payresil.backends.embedded.regions.databases import ReplicatedDatabases
 from payresil.backends.embedded.regions.members import WITNESS, Members
+from payresil.backends.embedded.regions.over_tls import answers
 from payresil.backends.embedded.regions.snapshots import Snapshot, read_snapshot
 from payresil.backends.embedded.replication import operating, standby
 from payresil.backends.launcher import Supervisor
@@ -422,3 +423,8 @@ def test_a_query_that_fails_is_a_defect_of_the_system_file(real: Member, sql: st
 def test_a_database_that_is_away_is_out_of_reach() -> None:
     with pytest.raises(Unreachable):
         read_snapshot("postgresql://auditor@127.0.0.1:1/payments", {"t": "select 1"})
+
+
+def test_a_database_that_runs_answers_whoever_knocks(real: Member) -> None:
+    assert answers(real.address)
+    assert not answers("127.0.0.1:1")

@@ -115,33 +115,35 @@ def promote_newest(environment: Environment, steps: RemedyLog, region: str) -> N
         chosen = newest(known, region)
         stale = [node for node, each in known.items() if each.is_primary and node != chosen]
         found["node"] = str(chosen)
-        if known[chosen].is_primary:
+        was_primary = known[chosen].is_primary
+        if was_primary:
             found["was_primary"] = True
         if stale:
             found["fenced"] = [str(node) for node in stale]
         for node in stale:
             until_reached(steps, found, partial(databases.fence, node))
-        take_writes(environment, steps, found, chosen)
+        take_writes(environment, steps, found, chosen, was_primary=was_primary)
     return chosen
 
 
 def take_writes(
-    environment: Environment, steps: RemedyLog, found: dict[str, Any], node: Node
+    environment: Environment,
+    steps: RemedyLog,
+    found: dict[str, Any],
+    node: Node,
+    *,
+    was_primary: bool = False,
 ) -> None:
-    """Promote a standby, and write down what it holds; a primary stays what it is.
+    """Promote a standby, or leave a primary what it was, and write down what it holds.
 
     It came with the settings of the old primary, and must not wait for standbys that it has not.
     Whoever took payments is fenced by then: what is out of reach for a while is tried again.
     """
     databases = environment.databases
-
-    def promote() -> None:
-        if not databases.standing(node).is_primary:
-            databases.promote(node)
-
-    until_reached(steps, found, promote)
-    until_reached(steps, found, lambda: databases.snapshot("promoted", node))
-    until_reached(steps, found, lambda: databases.replicate(node, "asynchronous"))
+    if not was_primary:
+        until_reached(steps, found, partial(databases.promote, node))
+    until_reached(steps, found, partial(databases.snapshot, "promoted", node))
+    until_reached(steps, found, partial(databases.replicate, node, "asynchronous"))
 
 
 def switch_traffic(
@@ -149,7 +151,7 @@ def switch_traffic(
 ) -> None:
     """Send customers to a region, as soon as the router can be told, until it serves them."""
     regions = environment.regions
-    until_reached(steps, found, lambda: regions.send_customers_to(region))
+    until_reached(steps, found, partial(regions.send_customers_to, region))
     steps.until(lambda: regions.serves(region), every_s=0.05)
 
 

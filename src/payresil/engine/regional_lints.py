@@ -63,12 +63,15 @@ def _nothing_to_cut(scenario: Scenario, topology: Topology) -> Iterator[Problem]
 
 def _already_active(scenario: Scenario, active: str) -> Iterator[Problem]:
     """The first failover to be started cannot be to the region that takes payments."""
-    failovers = [step for step in scenario.remedies if step.remedy == _FAILOVER]
-    for step in failovers:
-        moved = (each for each in failovers if each.parameters.get("to") != active)
-        if step.parameters.get("to") == active and not any(each.at < step.at for each in moved):
+    moves = [step for step in scenario.remedies if step.parameters.get("to", active) != active]
+    for step in scenario.remedies:
+        if step.remedy != _FAILOVER or step.parameters.get("to") != active:
+            continue
+        if not any(each.at < step.at for each in moves):
             read = f"failover to {active}, which takes payments at {step.at}"
-            words = "another region, or a later time than that of a failover to another one"
+            words = (
+                "another region, or a later time than that of a remedy that leads to another one"
+            )
             yield Problem(Place.parse(step.where), read, words)
 
 

@@ -140,7 +140,7 @@ def test_one_link_is_enough_for_a_partition(load: Load) -> None:
 
 ACTIVE = (
     "read failover to a, which takes payments at 0s, expected another region, or a later time "
-    "than that of a failover to another one"
+    "than that of a remedy that leads to another one"
 )
 
 
@@ -152,6 +152,7 @@ ACTIVE = (
         ("{at: 0s, failover: {to: b}}\n  - {at: 0s, failover: {to: a}}", ["9:5"]),
         ("{at: 0s, failover: {to: b}}\n  - {at: 1s, failover: {to: a}}", []),
         ("{at: 1s, failover: {to: a}}\n  - {at: 0s, failover: {to: b}}", []),
+        ("{at: 0s, failback: {to: b}}\n  - {at: 5s, failover: {to: a}}", []),
     ],
 )
 def test_the_first_failover_is_not_to_the_region_that_takes_payments(

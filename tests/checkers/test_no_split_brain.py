@@ -120,7 +120,55 @@ def test_a_lease_that_was_never_taken_over_is_a_doubt(empty, ask):
     empty.epoch(1, "a", -3)
     commit(empty, 1, 1)
     (doubt,) = ask(no_split_brain, empty.run()).doubts
-    assert doubt.message.startswith("the lease was never taken over")
+    assert doubt.message.startswith("no other region ever took the lease over")
+
+
+def test_a_lease_that_its_own_region_took_again_is_the_same_doubt(empty, ask):
+    empty.epoch(1, "a", -3)
+    empty.epoch(2, "a", 12)
+    commit(empty, 1, 1)
+    said = ask(no_split_brain, empty.run())
+    assert said.value("epochs_judged") == 2
+    assert said.doubts[0].message.startswith("no other region ever took the lease over")
+
+
+def test_two_primaries_of_one_region_that_take_commits_in_turns(taken_over, ask):
+    for n, node in enumerate(["b/db", "b/db.2"] * 3):
+        commit(taken_over, 50 + n, 30 + n, "b", 2, node=node)
+    said = ask(no_split_brain, taken_over.run())
+    assert [(f.message, f.intent) for f in said.findings] == [
+        (
+            "b/db and b/db.2 of region b both took commits in epoch 2: 13 are in b/db alone, 3 in "
+            "b/db.2 alone",
+            "1a2b-100",
+        )
+    ]
+
+
+def test_one_that_took_over_from_another_that_lost_something_is_no_second_one(taken_over, ask):
+    for n, node in enumerate(["b/db"] * 3 + ["b/db.2"] * 3):
+        commit(taken_over, 50 + n, 30 + n, "b", 2, node=node)
+    assert ask(no_split_brain, taken_over.run()).passes
+
+
+@pytest.mark.parametrize(("region", "found"), [("b", 1), ("a", 0)])
+def test_two_primaries_in_the_end_in_the_region_that_has_the_lease(taken_over, ask, region, found):
+    for node in (f"{region}/db", f"{region}/db.2"):
+        commit(taken_over, 9, 9, node=node)
+        taken_over.event(43.6, "node", node, "stands", '{"role": "primary", "source": null}')
+    said = ask(no_split_brain, taken_over.run())
+    assert len(said.findings) == found
+    assert not said.doubts
+    if found:
+        assert said.findings[0].message.startswith("b/db and b/db.2 are primaries in the end")
+
+
+def test_what_a_database_says_at_the_audit_counts_more_than_its_last_sample(taken_over, ask):
+    for node, role in (("b/db", "primary"), ("b/db.2", "standby")):
+        commit(taken_over, 9, 9, node=node)
+        taken_over.sample(20, node, "database_is_primary", 1)
+        taken_over.event(43.6, "node", node, "stands", f'{{"role": "{role}"}}')
+    assert ask(no_split_brain, taken_over.run()).passes
 
 
 def test_a_region_whose_databases_nobody_read_is_a_doubt(taken_over, ask):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from payresil.checkers.primaries import read_nodes, were_primary
+from payresil.checkers.primaries import primaries_in_the_end, read_nodes, were_primary
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -62,6 +62,33 @@ _SETTLED_LATE = f"""{_COMMITTED}
 select count(*) from judged where late_us is not null and not is_first
 """
 
+#: Pairs of databases of one region that took commits in turns in one epoch: what only the one holds
+#: was not over when what only the other holds began, nor the other way round. One that was promoted
+#: in the place of another begins when that one has ended, whatever of it was lost.
+_TWO_PRIMARIES = """
+with held as (
+  select node, region, epoch, payment, min(intent) as intent, seq, min(at_us) as at_us
+  from commits
+  where moment in ('end', 'before_rejoin') and starts_with(node, region || '/')
+  group by node, region, epoch, payment, seq
+), own as (
+  select one.node, other.node as lacking, one.region, one.epoch, min(one.at_us) as first_us,
+         max(one.at_us) as last_us, count(*) as commits, arg_min(one.intent, one.at_us) as intent
+  from held one
+  join (select distinct node, region, epoch from held) other
+    on other.region = one.region and other.epoch = one.epoch and other.node <> one.node
+  anti join held on held.node = other.node and held.payment = one.payment and held.seq = one.seq
+  group by all
+)
+select x.region, x.epoch, x.node, x.commits, y.node, y.commits, x.intent
+from own x join own y
+  on y.node = x.lacking and y.lacking = x.node and y.region = x.region and y.epoch = x.epoch
+where x.node < y.node and x.last_us > y.first_us + $skew and y.last_us > x.first_us + $skew
+order by x.epoch, x.node, y.node
+"""
+
+_ACTIVE = "select region from epochs order by epoch desc limit 1"
+
 #: Requests that reached the PSP when their epoch was over, and what they charged.
 _LATE_REQUESTS = """
 with ends as (
@@ -86,9 +113,9 @@ def no_split_brain(
     it held; the witness wrote down which region took which epoch, and when. Three things must
     never be: a commit in an epoch by a region that does not hold it; a payment admitted in an epoch
     after the next one was taken, as by a region that was cut off and goes on; and a payment settled
-    in such an epoch in another way than a later epoch settled it. A payment begun before and
-    settled late to the same end, as by an answer that was under way, is counted in
-    `commits_after_epoch`. Requests of an epoch that reached the PSP when it was over are counted in
+    in such an epoch in another way than a later epoch settled it. Nor may two databases of one
+    region take commits in turns, or two of the region that has the lease be primaries in the end:
+    one of them should have been stopped or made a standby. A payment begun before and settled late to the same end, as by an answer that was under way, is counted in `commits_after_epoch`. Requests of an epoch that reached the PSP when it was over are counted in
     `late_requests`, and what they charged in `late_charges`: whether that charged anybody twice is
     for `idempotency` to find. Former primaries count as well, as they were before they rejoined.
     `clock_skew`: how far the clocks of databases, witness and PSP may differ.
@@ -99,7 +126,7 @@ def no_split_brain(
     yield Measure("commits_judged", sum(count for _, count, _ in regions))
     for region, count, _ in regions:
         yield Measure(f"commits_of_{region}_judged", count)
-    yield from _doubts(run, epochs, sum(unmarked for *_, unmarked in regions))
+    yield from _doubts(run, sum(unmarked for *_, unmarked in regions))
     yield from _findings(run, clock_skew)
     ((requests, charges),) = _asked(run, _LATE_REQUESTS, clock_skew)
     yield Measure("commits_after_epoch", _asked(run, _SETTLED_LATE, clock_skew)[0][0])
@@ -131,12 +158,30 @@ def _findings(run: Run, clock_skew: Duration) -> Iterator[Finding]:
             f"{by_region} in epoch {by_epoch}",
             intent,
         )
+    yield from _two_primaries(run, clock_skew)
 
 
-def _doubts(run: Run, epochs: int, unmarked: int) -> Iterator[Doubt]:
-    if epochs < 2:
+def _two_primaries(run: Run, clock_skew: Duration) -> Iterator[Finding]:
+    """A region has one database that takes writes."""
+    for region, epoch, one, ones, other, others, intent in _asked(run, _TWO_PRIMARIES, clock_skew):
+        yield Finding(
+            f"{one} and {other} of region {region} both took commits in epoch {epoch}: {ones:,} "
+            f"are in {one} alone, {others:,} in {other} alone",
+            intent,
+        )
+    active = run.one(_ACTIVE)
+    both = [node for node in primaries_in_the_end(run) if node.split("/")[0] == active]
+    if len(both) > 1:
+        yield Finding(
+            f"{' and '.join(both)} are primaries in the end, and region {active} has the lease: "
+            "nobody stopped the one that services do not write to"
+        )
+
+
+def _doubts(run: Run, unmarked: int) -> Iterator[Doubt]:
+    if run.one("select count(distinct region) from epochs") < 2:
         yield Doubt(
-            "the lease was never taken over, so it was not put to the test whether two regions "
+            "no other region ever took the lease over, so it was not put to the test whether two regions "
             "would take payments at once"
         )
     if unmarked:

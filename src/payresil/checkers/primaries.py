@@ -27,9 +27,25 @@ select name, arg_max(json_extract_string(detail, '$.source'), at_ns) from events
 where kind = 'node' and what = 'stands' group by name
 """
 
-_LAST_PROMOTED = """
-select node from snapshots where moment = 'promoted' order by at_ns desc, node limit 1
+#: What each database said that it is at the audit, where it was asked.
+_ROLES = """
+select name, arg_max(json_extract_string(detail, '$.role'), at_ns) from events
+where kind = 'node' and what = 'stands' group by name
 """
+
+_LAST_PROMOTED = """
+select node, at_ns from snapshots where moment = 'promoted' order by at_ns desc, node limit 1
+"""
+
+#: The newest transition that each database holds in the end, committed after a moment (`$1`, ns).
+_NEWEST = """
+select node, max({'epoch': epoch, 'at_us': at_us}) as newest from commits
+where moment = 'end' and node is not null
+  and at_us > coalesce((select zero_wall_us from meta), 0) + $1 // 1000
+group by node order by newest desc, node
+"""
+
+_BEFORE_ALL_NS = -(2**62)
 
 
 def read_nodes(run: Run) -> set[str]:
@@ -43,16 +59,35 @@ def were_primary(run: Run) -> set[str]:
     return {node for (node,) in (*run.rows(_WERE_PRIMARY), *promoted)}
 
 
-def last_primary(run: Run) -> str | None:
-    """The database that took writes in the end: the last one promoted, or the only primary.
+def primaries_in_the_end(run: Run) -> list[str]:
+    """Databases that say of themselves in the end that they take writes, sorted.
 
-    None when several say that they are it, or none does.
+    What they say at the audit counts, where any of them was asked then: one that was not is gone.
+    Else it is the last sample of each.
     """
-    promoted: str | None = run.one(_LAST_PROMOTED)
-    if promoted is not None:
-        return promoted
-    found = [node for node, is_primary in run.rows(_AT_LAST) if is_primary]
-    return found[0] if len(found) == 1 else None
+    roles = {node: role for node, role in run.rows(_ROLES) if role is not None}
+    if roles:
+        return sorted(node for node, role in roles.items() if role == "primary")
+    return sorted(node for node, is_primary in run.rows(_AT_LAST) if is_primary)
+
+
+def last_primary(run: Run) -> str | None:
+    """The database that services wrote to in the end.
+
+    Of several that say that they take writes, it is the one with the newest commits of the last
+    epoch; where none of them has any that are newer than the last promotion, the one that was
+    promoted then. None where that does not tell them apart, or there is none.
+    """
+    promoted = run.rows(_LAST_PROMOTED)
+    node, at_ns = promoted[0] if promoted else (None, _BEFORE_ALL_NS)
+    found = primaries_in_the_end(run)
+    if len(found) == 1 and node is None:
+        return found[0]
+    newest = [row for row in run.rows(_NEWEST, [at_ns]) if row[0] in {*found, node}]
+    best = [each for each, commit in newest if commit == newest[0][1]]
+    if node is None or (best and node not in best):
+        return best[0] if len(best) == 1 else node
+    return str(node)
 
 
 def standbys(run: Run, primary: str) -> list[str]:

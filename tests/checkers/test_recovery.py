@@ -208,6 +208,87 @@ def test_faults_that_overlap_are_one_episode(empty, ask):
     assert "recovery_time.cut" not in said.measures
 
 
+def test_what_the_next_fault_spoilt_is_not_held_against_this_one(empty, ask):
+    second_fault(empty, 28, 30)
+    customers(empty, [(10, 13), (27.5, 30)], took_ms=900)  # due before 28, answered after it
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time.lost") == 3
+    assert said.value("recovery_time.cut") == 2
+
+
+def test_what_was_answered_before_the_next_fault_is(empty, ask):
+    second_fault(empty, 28, 30)
+    customers(empty, [(10, 13), (27.5, 30)], took_ms=100)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert [f.message for f in said.findings] == [
+        "lost: not recovered 18.000 s after its start; the RTO is 15s"
+    ]
+
+
+def other_fault(history, name, inject_s, healed_s=None):
+    history.event(inject_s, "fault", name, "inject")
+    if healed_s is not None:
+        history.event(healed_s, "fault", name, "healed")
+
+
+@pytest.fixture
+def paused_before(empty):
+    """Commits wait for b/db, which is paused from 4 on; the fault of the run begins at 10."""
+    other_fault(empty, "replication_pause", 4, 20)
+    empty.remedy("degrade_to_async", {"detect": (0, 6.5), "degrade": (6.75, 7)})
+    return empty
+
+
+def test_a_fault_that_need_not_be_noticed_is_judged_where_it_was(paused_before, ask):
+    customers(paused_before, [(4, 7), (10, 12)])
+    said = ask(recovery, paused_before.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time.replication_pause") == said.value("recovery_time") == 3
+    assert said.value("recovery_time.lost") == 2
+    assert said.value("detection_time") == 2.5
+
+
+def test_and_is_not_where_it_was_not(paused_before, ask):
+    customers(paused_before, [(10, 12)])
+    said = ask(recovery, paused_before.run(), rto=RTO)
+    assert said.value("recovery_time") == 2
+    assert "recovery_time.replication_pause" not in said.measures
+
+
+def test_payments_that_the_next_fault_spoilt_were_not_unserved_before(paused_before, ask):
+    customers(paused_before, [(9.5, 12)], took_ms=900)
+    assert "recovery_time.lost" not in ask(recovery, paused_before.run(), rto=RTO).measures
+
+
+@pytest.mark.parametrize("at_s", [11, 12.5, 19])
+def test_one_that_begins_while_another_is_felt_is_none(empty, ask, at_s):
+    other_fault(empty, "archive_loss", at_s, 25)
+    customers(empty, [(10, 20)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.value("recovery_time") == 10
+    assert "recovery_time.archive_loss" not in said.measures
+
+
+def test_of_several_it_is_the_one_that_had_begun_last(empty, ask):
+    empty.tables["events"] = [e for e in empty["events"] if e["kind"] != "fault"]
+    other_fault(empty, "archive_loss", 5, 30)
+    other_fault(empty, "standby_loss", 10, 20)
+    customers(empty, [(10, 14)])
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == 4
+
+
+def test_noticed_by_nobody_they_are_all_that_there_is_to_judge(empty, ask):
+    empty.tables["events"] = [e for e in empty["events"] if e["kind"] != "fault"]
+    other_fault(empty, "archive_loss", 5, 30)
+    customers(empty)
+    said = ask(recovery, empty.run(), rto=RTO)
+    assert said.passes
+    assert said.value("recovery_time") == 0
+
+
 FAILOVER = {
     "detect": (10, 12),
     "decide": (12, 12.5),

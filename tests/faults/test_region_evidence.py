@@ -310,3 +310,19 @@ def test_the_steady_phase_goes_on_while_customers_need_not_notice_anything(
     )
     doubts = [each for each in results if isinstance(each, Doubt)]
     assert bool(doubts) == (steady == 0)
+
+
+@pytest.mark.parametrize(("outcome", "steady"), [("ok", 200), ("unknown", 50)])
+def test_but_not_where_they_did_notice(outcome: str, steady: int) -> None:
+    paused = [
+        {**row, "at_ns": row["at_ns"] - 9 * S}
+        for row in injected("replication_pause", standby="b/db")[:2]
+    ]
+    asked = {"operation": "pay", "n": 1}
+    before = [
+        {**row, **asked, "due_ns": row["sent_ns"], "outcome": "ok" if n < 50 else outcome}
+        for n, row in enumerate(STEADY)
+    ]
+    rows = [*before, *attempts(100, START, 20 * MS, "unknown")]
+    measured, _ = ask("region_loss", [*LOST, *paused], attempts=answered("a/service.1", rows))
+    assert measured["attempts_answered_by_target_steady"] == steady

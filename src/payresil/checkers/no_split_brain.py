@@ -115,9 +115,11 @@ def no_split_brain(
     after the next one was taken, as by a region that was cut off and goes on; and a payment settled
     in such an epoch in another way than a later epoch settled it. Nor may two databases of one
     region take commits in turns, or two of the region that has the lease be primaries in the end:
-    one of them should have been stopped or made a standby. A payment begun before and settled late to the same end, as by an answer that was under way, is counted in `commits_after_epoch`. Requests of an epoch that reached the PSP when it was over are counted in
-    `late_requests`, and what they charged in `late_charges`: whether that charged anybody twice is
-    for `idempotency` to find. Former primaries count as well, as they were before they rejoined.
+    one of them should have been stopped or made a standby. A payment begun before and settled late
+    to the same end, as by an answer that was under way, is counted in `commits_after_epoch`.
+    Requests of an epoch that reached the PSP when it was over are counted in `late_requests`, and
+    what they charged in `late_charges`: whether that charged anybody twice is for `idempotency` to
+    find. Former primaries count as well, as they were before they rejoined.
     `clock_skew`: how far the clocks of databases, witness and PSP may differ.
     """
     epochs = run.one("select count(*) from epochs")
@@ -181,8 +183,8 @@ def _two_primaries(run: Run, clock_skew: Duration) -> Iterator[Finding]:
 def _doubts(run: Run, unmarked: int) -> Iterator[Doubt]:
     if run.one("select count(distinct region) from epochs") < 2:
         yield Doubt(
-            "no other region ever took the lease over, so it was not put to the test whether two regions "
-            "would take payments at once"
+            "no other region ever took the lease over, so it was not put to the test whether two "
+            "regions would take payments at once"
         )
     if unmarked:
         yield Doubt(f"{unmarked:,} transitions name no epoch, so they cannot be judged")

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from payresil.core.registry import is_unfelt
-from payresil.core.remedy_record import remedies
+from payresil.core.interruptions import NEVER_NS, Interruption, interruptions, windows
 from payresil.core.run import Run
 from payresil.core.values import Duration, Share
-
-_FAULTS = """
-select fault, start_ns, healed_ns from fault_windows where start_ns is not null
-"""
-_WINDOWS = """
-select (due_ns - $1) // $2 as k, count(*), count(*) filter (outcome = 'ok')
-from intents where due_ns >= $1 and due_ns < $3 and source in ('load', 'probe')
-group by k order by k
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +14,19 @@ class Episode:
     """Faults that overlap, and the time until the next ones begin or customers stop coming.
 
     A planned interruption, as when payments are moved back to a region, is one like a fault's.
+    `is_followed`: it ends since the next one begins.
     """
 
     faults: tuple[str, ...]
     start_ns: int
     healed_ns: int | None
     end_ns: int
+    is_followed: bool = False
+
+    @property
+    def answered_by_ns(self) -> int:
+        """What was unanswered then is left out: the next episode's fault may have spoilt it."""
+        return self.end_ns if self.is_followed else NEVER_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,39 +54,40 @@ class Outage:
     at_most_ns: int | None
 
 
-def episodes_until(run: Run, end_ns: int) -> list[Episode]:
+def episodes_until(run: Run, end_ns: int, window: Duration, threshold: Share) -> list[Episode]:
     """Overlapping faults together, in order; one that was never healed lasts to the end.
 
-    Those that customers need not notice are left out, unless there are no others.
+    Those that customers need not notice are left out, unless there are no others. One that they
+    noticed all the same, by windows with less than `threshold` ok, is an episode of its own.
     """
     found: list[Episode] = []
-    faults = run.rows(_FAULTS)
-    felt = [each for each in faults if not is_unfelt(each[0])]
-    interruptions = [*(felt or faults), *_planned(run)]
-    for fault, start_ns, healed_ns in sorted(interruptions, key=lambda one: (one[1], one[0])):
+    own = False
+    for each in interruptions(run, window, threshold):
         last = found[-1] if found else None
-        if last is not None and (last.healed_ns is None or start_ns <= last.healed_ns):
-            healed = None if None in (last.healed_ns, healed_ns) else max(last.healed_ns, healed_ns)
-            found[-1] = Episode((*last.faults, fault), last.start_ns, healed, end_ns)
+        if last is not None and not (own or each.is_unfelt) and _overlap(last, each):
+            healed = (
+                None
+                if last.healed_ns is None or each.healed_ns is None
+                else max(last.healed_ns, each.healed_ns)
+            )
+            found[-1] = Episode((*last.faults, each.name), last.start_ns, healed, end_ns)
             continue
         if last is not None:
-            found[-1] = Episode(last.faults, last.start_ns, last.healed_ns, start_ns)
-        found.append(Episode((fault,), start_ns, healed_ns, end_ns))
+            found[-1] = Episode(last.faults, last.start_ns, last.healed_ns, each.start_ns, True)
+        found.append(Episode((each.name,), each.start_ns, each.healed_ns, end_ns))
+        own = each.is_unfelt
     return found
 
 
-def _planned(run: Run) -> Iterator[tuple[str, int, int | None]]:
-    """Planned remedies, each from where it takes payments away to where it gives them back."""
-    for remedy in remedies(run):
-        begins = [step.start_ns for step in remedy.steps if step.detail.get("planned")]
-        switch = remedy.step("switch")
-        if begins:
-            yield remedy.id, min(begins), None if switch is None else switch.end_ns
+def _overlap(last: Episode, each: Interruption) -> bool:
+    return last.healed_ns is None or each.start_ns <= last.healed_ns
 
 
 def outage_of(run: Run, episode: Episode, window: Duration, threshold: Share) -> Outage:
     """Windows of the episode; the last one, cut short by its end, only if someone was due in it."""
-    rows = run.rows(_WINDOWS, [episode.start_ns, window.ns, episode.end_ns])
+    rows = windows(
+        run, episode.start_ns, episode.end_ns, window, answered_by_ns=episode.answered_by_ns
+    )
     whole = max(0, episode.end_ns - episode.start_ns) // window.ns
     seen = {k for k, _, _ in rows}
     bad = {k: (due, ok) for k, due, ok in rows if ok / due < threshold}

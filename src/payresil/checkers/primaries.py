@@ -79,15 +79,14 @@ def last_primary(run: Run) -> str | None:
     promoted then. None where that does not tell them apart, or there is none.
     """
     promoted = run.rows(_LAST_PROMOTED)
+    node: str | None
     node, at_ns = promoted[0] if promoted else (None, _BEFORE_ALL_NS)
     found = primaries_in_the_end(run)
     if len(found) == 1 and node is None:
         return found[0]
     newest = [row for row in run.rows(_NEWEST, [at_ns]) if row[0] in {*found, node}]
-    best = [each for each, commit in newest if commit == newest[0][1]]
-    if node is None or (best and node not in best):
-        return best[0] if len(best) == 1 else node
-    return str(node)
+    best: list[str] = [each for each, commit in newest if commit == newest[0][1]]
+    return best[0] if len(best) == 1 else node
 
 
 def standbys(run: Run, primary: str) -> list[str]:

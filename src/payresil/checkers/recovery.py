@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from payresil.checkers.answering import answering, recovered_by, times
 from payresil.checkers.outages import Episode, Outage, episodes_until, outage_of
 from payresil.checkers.standstill import Standstills, standstills
+from payresil.core.interruptions import NEVER_NS, THRESHOLD, WINDOW
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
@@ -18,9 +19,10 @@ from payresil.core.values import Duration, Share
 SETTLED_WINDOWS = 3
 
 #: Payments due in a window that did not end ok.
-_NOT_OK = """
+_NOT_OK = f"""
 select source, due_ns, coalesce(last_ns, due_ns) from intents
-where due_ns >= ? and due_ns < ? and source in ('load', 'probe') and outcome <> 'ok'
+where due_ns >= ? and due_ns < ? and coalesce(last_ns, {NEVER_NS - 1}) < ?
+  and source in ('load', 'probe') and outcome <> 'ok'
 """
 
 
@@ -28,8 +30,8 @@ where due_ns >= ? and due_ns < ? and source in ('load', 'probe') and outcome <> 
 def recovery(
     run: Run,
     rto: Duration,
-    window: Duration = Duration(1.0),  # noqa: B008 - a value, never changed
-    threshold: Share = Share(0.99),  # noqa: B008
+    window: Duration = WINDOW,
+    threshold: Share = THRESHOLD,
 ) -> Iterator[Result]:
     """Service is restored within the recovery time objective after a fault begins.
 
@@ -37,9 +39,14 @@ def recovery(
     window has at least `threshold` of its due payments and probes ok; 0 when there was no outage.
     `recovery_after_heal` is the part of it after the fault was healed. Faults that overlap are one
     episode, judged until the next one begins or customers stop coming; of several episodes the
-    longest recovery counts. An objective that was missed while the harness itself stood still is
-    undecided where that can have made it late: by as much time as it stood still, or by payments
-    for half of whose time it did, or was catching up. A miss beyond that is a finding.
+    longest recovery counts. What was still unanswered when the next one began is left out. A fault
+    that customers need not notice, as that of a standby, is an episode of its own where they did:
+    some window that began while it was active, and before the next fault, has too few of its
+    payments ok, and the one before it had not.
+
+    An objective that was missed while the harness itself stood still is undecided where that can
+    have made it late: by as much time as it stood still, or by payments for half of whose time it
+    did, or was catching up. A miss beyond that is a finding.
 
     Where a remedy that answered the episode came to a good end, recovery was by that, and is seen
     while the fault is still there; else the fault must have been healed. Of each such remedy it is
@@ -55,7 +62,7 @@ def recovery(
     if end_ns is None:
         yield Doubt("the run does not record that it ran to the end of traffic (phase drain)")
         return
-    episodes = episodes_until(run, end_ns)
+    episodes = episodes_until(run, end_ns, window, threshold)
     if not episodes:
         yield Doubt("no fault was injected, so there was nothing to recover from")
     outages = [(episode, outage_of(run, episode, window, threshold)) for episode in episodes]
@@ -150,7 +157,7 @@ def _bad_until(
 ) -> int:
     """The end of the last window that is bad without the payments that the harness spoilt (ns)."""
     for bad in reversed(outage.bad):
-        lives = run.rows(_NOT_OK, [bad.start_ns, bad.end_ns])
+        lives = run.rows(_NOT_OK, [bad.start_ns, bad.end_ns, episode.answered_by_ns])
         due = bad.due - sum(still.spoilt(*life) for life in lives)
         if due and bad.ok / due < threshold:
             return bad.end_ns

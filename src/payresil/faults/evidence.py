@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from payresil.core.interruptions import noticed
 from payresil.core.intervals import wilson
 from payresil.core.protocols import Window
 from payresil.core.registry import is_unfelt
@@ -301,6 +302,7 @@ def _row(run: Run, window: Window, seen: Seen, select: str, phase: str) -> tuple
 
 
 def _unfelt(run: Run, window: Window) -> list[str]:
-    """The other faults that customers need not notice: the steady phase goes on meanwhile."""
+    """The other faults that customers did not notice: the steady phase goes on meanwhile."""
     names = [name for (name,) in run.rows("select fault from fault_windows")]
-    return [name for name in names if name != window.fault and is_unfelt(name)]
+    unfelt = [name for name in names if name != window.fault and is_unfelt(name)]
+    return sorted(set(unfelt) - noticed(run)) if unfelt else []

@@ -12,7 +12,7 @@ from payresil.core.scalars import selector_kind
 from payresil.core.scenario import FaultStep, RemedyStep, Scenario
 from payresil.core.schema import parameters_of
 from payresil.core.system import System
-from payresil.core.topology import Topology
+from payresil.core.topology import Node, SelectorError, Topology
 from payresil.core.values import Duration
 from payresil.faults.region_borders import between, neighbours, regions_of
 
@@ -20,6 +20,14 @@ from payresil.faults.region_borders import between, neighbours, regions_of
 _FAILOVER, _LOSS = "failover", "region_loss"
 
 _PARTITION, _RESTORE = "region_partition", "restore"
+_DATABASE = "db"
+
+#: Faults of standbys, which customers need not notice, and the parameter that says of which.
+_OF_STANDBYS = {
+    "replication_lag": "standby",
+    "replication_pause": "standby",
+    "standby_loss": "node",
+}
 
 Warnings = Iterator[str]
 
@@ -39,6 +47,7 @@ def impossible_in_regions(
             if name not in known:
                 expected = f"{words}: {', '.join(known)}"
                 yield Problem(where, shown(name), expected, nearest(name, known))
+        yield from _no_standby(step, where, system, topology)
     if system.regions is not None:
         yield from _nothing_to_cut(scenario, topology)
         yield from _already_active(scenario, system.regions.active)
@@ -121,6 +130,26 @@ def _known(kind: str, step: FaultStep | RemedyStep, topology: Topology) -> tuple
         regions = {node.region for node in topology.nodes if node.role == "service"}
         return "a region that takes payments", sorted(filter(None, regions))
     return "a region", regions_of(topology)
+
+
+def _no_standby(
+    step: FaultStep | RemedyStep, where: Place, system: System, topology: Topology
+) -> Iterator[Problem]:
+    """A fault of a standby that names something else: customers would notice, unseen by a check."""
+    parameter = _OF_STANDBYS.get(step.fault) if isinstance(step, FaultStep) else None
+    selector = None if parameter is None else step.parameters.get(parameter)
+    if selector is None or system.regions is None:
+        return
+    try:
+        selected = topology.select_nodes(selector)
+    except SelectorError:
+        return  # which is told of elsewhere
+    primary = Node(system.regions.active, _DATABASE)
+    standbys = [x for x in topology.nodes if x.role == _DATABASE and x != primary]
+    if any(node not in standbys for node in selected):
+        names = ", ".join(map(str, standbys))
+        words = f"a standby, {names}; for {primary}, the primary, crash, partition or latency"
+        yield Problem(where, shown(selector), words)
 
 
 def _remedy_comes_too_late(scenario: Scenario, system: System, topology: Topology) -> Warnings:

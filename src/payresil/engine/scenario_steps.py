@@ -176,6 +176,6 @@ def _parameters(member: Member, entry: Entry, problems: list[Problem]) -> dict[s
     bounds = member.traits.get("bounds")
     if values is not None and bounds is not None:
         for name, words in bounds(values):
-            read = shown(str(values[name]))
+            read = f"no {name}" if values[name] is None else shown(str(values[name]))
             problems.append(Problem(place_of(entry.value, name), read, words))
     return values

@@ -191,6 +191,40 @@ def test_nothing_is_restored_to_before_there_was_a_backup(
     )
 
 
+@pytest.mark.parametrize(
+    ("fault", "read"),
+    [
+        ("standby_loss: {node: a/db}", "a/db"),
+        ("standby_loss: {node: db}", "db"),
+        ("replication_pause: {standby: a/db}", "a/db"),
+        ("replication_lag: {standby: a/service.1, delay: 1s}", "a/service.1"),
+    ],
+)
+def test_a_standby_is_no_primary_and_no_other_node(load: Load, fault: str, read: str) -> None:
+    with pytest.raises(InvalidScenario) as caught:
+        warnings(load(("region_loss: {region: a}", fault)))
+    assert str(caught.value.problems[-1]).endswith(
+        f"read {read!r}, expected a standby, a/db.2, b/db; for a/db, the primary, crash, partition "
+        "or latency"
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", ["standby_loss: {node: b/db}", "replication_pause: {standby: b/db}"]
+)
+def test_a_standby_is_one(load: Load, fault: str) -> None:
+    assert warnings(load(("region_loss: {region: a}", fault))) == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "only"), [("archive_loss", "w/archive"), ("witness_loss", "w/witness")]
+)
+def test_there_is_one_archive_and_one_witness(load: Load, fault: str, only: str) -> None:
+    with pytest.raises(InvalidScenario, match=f"expected {only}, or leave it out"):
+        load(("region_loss: {region: a}", f"{fault}: {{node: a/db}}"))
+    assert warnings(load(("region_loss: {region: a}", f"{fault}: {{node: {only}}}"))) == ()
+
+
 def test_the_third_place_can_be_lost(load: Load) -> None:
     assert warnings(load(("region: a", "region: w"))) == ()
 
@@ -244,7 +278,10 @@ def test_what_may_prove_something_is_not(load: Load, change: tuple[str, str]) ->
 
 
 def test_the_loss_of_the_other_region_needs_no_failover(load: Load) -> None:
-    assert warnings(load(("region: a", "region: b"), ("failover: {to: b}", "restore"))) == ()
+    assert (
+        warnings(load(("region: a", "region: b"), ("at: 0s, failover: {to: b}", "at: 9s, restore")))
+        == ()
+    )
 
 
 def test_a_standby_fault_tells_of_itself_beside_others(load: Load) -> None:
@@ -325,3 +362,8 @@ def test_a_plan_has_a_digest_of_its_remedies_only_where_there_are_some(load: Loa
 def test_the_digest_of_faults_is_what_it_was_before_there_were_remedies(load: Load) -> None:
     written = '[["region_loss", "region_loss", "10s", "8s", {"how": "dies", "region": "a"}]]'
     assert plan_digest(load())["faults"] == hashlib.sha256(written.encode()).hexdigest()
+
+
+def test_data_loss_without_an_objective_says_what_is_missing(load: Load) -> None:
+    with pytest.raises(InvalidScenario, match="read no rpo, expected at least one objective: rpo"):
+        load(("recovery: {rto: 15s}", "data_loss"))

@@ -4,12 +4,7 @@ import json
 
 import pytest
 
-from payresil.core.remedy_record import (
-    answered_fault,
-    promotions,
-    remedies,
-    unfinished,
-)
+from payresil.core.remedy_record import promotions, remedies, unfinished
 from payresil.core.run import Run
 
 S = 1_000_000_000
@@ -23,10 +18,6 @@ def event(at_s, kind, name, what, **detail):
         "what": what,
         "detail": json.dumps(detail),
     }
-
-
-def fault(name, at_s):
-    return event(at_s, "fault", name, "inject")
 
 
 FAILOVER = [
@@ -69,18 +60,22 @@ def test_a_second_one_is_told_apart_and_so_is_a_step_that_comes_again():
 
 
 def test_no_events_are_no_remedies():
-    run = Run.from_rows({}, events=[fault("f", 1)])
+    run = Run.from_rows({}, events=[event(1, "fault", "f", "inject")])
     assert remedies(run) == promotions(run) == list(unfinished(run)) == []
 
 
-def test_the_fault_that_it_answered_is_the_last_before_its_detection_ended():
-    faults = [fault("lag", 3), fault("region_loss", 10.5), fault("later", 12)]
-    run = Run.from_rows({}, events=[*FAILOVER, *faults])
-    assert answered_fault(run, remedies(run)[0]) == ("region_loss", round(10.5 * S))
-    assert answered_fault(Run.from_rows({}, events=FAILOVER), remedies(run)[0]) is None
-    healed = [event(9.9, "fault", name, "healed") for name in ("lag", "region_loss")]
-    run = Run.from_rows({}, events=[*FAILOVER, fault("lag", 3), healed[0]])
-    assert answered_fault(run, remedies(run)[0]) is None
+@pytest.mark.parametrize(("unwell_for_s", "since_s"), [(0.75, 10.25), (None, 11), (9, 10)])
+def test_it_says_since_when_it_was_unwell(unwell_for_s, since_s):
+    seen = {} if unwell_for_s is None else {"unwell_for_s": unwell_for_s}
+    events = [
+        event(11, "remedy_step", "failover", "end", step="detect", **seen)
+        if each["what"] == "end" and each["at_ns"] == 11 * S
+        else each
+        for each in FAILOVER
+    ]
+    (remedy,) = remedies(Run.from_rows({}, events=events))
+    assert remedy.known_ns == 11 * S
+    assert remedy.unwell_ns == round(since_s * S)
 
 
 def test_one_that_failed_says_where_and_why():

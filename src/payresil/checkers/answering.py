@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from payresil.checkers.outages import Episode
-from payresil.core.remedy_record import Remedy, RemedyStep, answered_fault, remedies
+from payresil.core.interruptions import answered_fault
+from payresil.core.remedy_record import Remedy, RemedyStep, remedies
 from payresil.core.results import Measure
 from payresil.core.run import Run
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from payresil.checkers.promoted import LostPayment, Survivors, survivors
+from payresil.core.interruptions import answered_fault
 from payresil.core.registry import checker
-from payresil.core.remedy_record import answered_fault
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 from payresil.core.values import Duration

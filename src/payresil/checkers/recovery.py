@@ -51,7 +51,8 @@ def recovery(
     Where a remedy that answered the episode came to a good end, recovery was by that, and is seen
     while the fault is still there; else the fault must have been healed. Of each such remedy it is
     measured how long its steps took: `detection_time`, from the start of the fault that it answered
-    (the last one to begin before it was detected) to the end of the step detect; `decision_time`,
+    (the last one that customers had to notice, or did, to begin before its watch first found
+    something unwell) to the end of the step detect; `decision_time`,
     how long the step decide took, a person's confirmation included; `step_…` of the others.
     `time_to_zero_unknowns` runs from that fault's start to the end of the step resolve, which waits
     until the service has no payment left whose outcome it does not know;

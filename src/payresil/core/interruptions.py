@@ -2,6 +2,8 @@
 
 A fault that customers need not notice, as that of a standby, is one that they were shown to notice
 where they were not served while it was active and no other fault explains it.
+
+And which of the faults a remedy answered.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from payresil.core.registry import is_unfelt
-from payresil.core.remedy_record import remedies
+from payresil.core.remedy_record import Remedy, remedies
 from payresil.core.run import Run
 from payresil.core.values import Duration, Share
 
@@ -21,6 +23,9 @@ NEVER_NS = 2**62
 #: share of them must be, where nobody says otherwise.
 WINDOW = Duration(1.0)
 THRESHOLD = Share(0.99)
+
+#: A watch counts from when it asked, and a fault may begin while it waits for the answer (ns).
+_ASKING_NS = 250_000_000
 
 #: Windows of payments and probes that are due from `$1` on, each `$2` long, before `$3`. What was
 #: still unanswered at `$4`, when something else began, is left out: it says as much of that.
@@ -88,6 +93,27 @@ def noticed(run: Run, window: Duration = WINDOW, threshold: Share = THRESHOLD) -
     unfelt = [each for each in faults if each.is_unfelt]
     others = [*faults, *_planned(run)] if unfelt else []
     return {each.name for each in unfelt if _is_noticed(run, each, others, window, threshold)}
+
+
+def answered_fault(run: Run, remedy: Remedy) -> tuple[str, int] | None:
+    """The fault that a remedy answered, and its start (ns).
+
+    Of those that had not been healed before the remedy began, the last one that had begun when its
+    watch first found something unwell, or else the first one that had when it was sure of it. One
+    that customers need not notice, and did not, is answered only where there is no other. None
+    where there was none, as before a planned failback.
+    """
+    faults = [
+        each
+        for each in _faults(run)
+        if each.start_ns <= remedy.known_ns and _end(each) >= remedy.start_ns
+    ]
+    unfelt = {each.name for each in faults if each.is_unfelt}
+    seen = noticed(run) if unfelt else set()
+    active = [each for each in faults if each.name not in unfelt - seen] or faults
+    before = [each for each in active if each.start_ns <= remedy.unwell_ns + _ASKING_NS]
+    answered = before[-1] if before else next(iter(active), None)
+    return None if answered is None else (answered.name, answered.start_ns)
 
 
 def _is_noticed(

@@ -70,6 +70,15 @@ class Remedy:
             return self.start_ns
         return detect.end_ns
 
+    @property
+    def unwell_ns(self) -> int:
+        """When its watch first found what it answers, without a break until it knew of it."""
+        detect = self.step("detect")
+        unwell_s = None if detect is None else detect.detail.get("unwell_for_s")
+        if not isinstance(unwell_s, int | float):
+            return self.known_ns
+        return max(self.start_ns, self.known_ns - round(unwell_s * 1e9))
+
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
@@ -114,21 +123,6 @@ def promotions(run: Run) -> list[Promotion]:
         if step.name == "promote" and step.end_ns is not None and not step.failed
     ]
     return sorted(found, key=lambda promotion: promotion.start_ns)
-
-
-def answered_fault(run: Run, remedy: Remedy) -> tuple[str, int] | None:
-    """The fault that a remedy answered, and its start (ns).
-
-    The last one that had begun when the remedy's detection ended, and had not been healed before
-    the remedy began; None where there was none, as before a planned failback.
-    """
-    rows = run.rows(
-        "select fault, start_ns from fault_windows "
-        "where start_ns <= $1 and (healed_ns is null or healed_ns >= $2) "
-        "order by start_ns desc, fault limit 1",
-        [remedy.known_ns, remedy.start_ns],
-    )
-    return rows[0] if rows else None
 
 
 def unfinished(run: Run) -> Iterator[str]:

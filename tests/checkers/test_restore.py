@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -125,7 +127,7 @@ def test_no_key_at_all(history, ask):
     [
         ("snapshots", "no restored database was read, so no restore was put to the test"),
         ("events", "no remedy says to which point in time it restored (until_us)"),
-        ("samples", "it is not known which database was the primary in the end"),
+        ("samples", "w/db: it is not known which database was the primary at that time"),
     ],
 )
 def test_what_is_not_recorded_is_a_doubt(history, ask, lacks, said):
@@ -138,6 +140,65 @@ def test_what_is_not_recorded_is_a_doubt(history, ask, lacks, said):
             if row.get("moment", "restored") != "restored" or row.get("kind") == "phase"
         ]
     assert [doubt.message for doubt in ask(restore, history.run()).doubts] == [said]
+
+
+def failed_over_since(history, lost, at_s=30):
+    """Region b took over with less than there was; a/db was read before it was made anew."""
+    for table in ("snapshots", "commits", "snapshot_keys"):
+        for row in list(history[table]):
+            if row["moment"] == "end":
+                row.update(moment="before_rejoin", at_ns=35_000_000_000)
+    history.snapshot("promoted", "b/db", at_s, set(range(20)) - lost)
+    history.snapshot("end", "b/db", 43.5, set(range(20)) - lost)
+    return history
+
+
+def test_what_a_failover_lost_later_was_there(history, ask):
+    failed_over_since(restored_to(history), {3, 4})
+    said = ask(restore, history.run())
+    assert said.passes
+    assert said.value("payments_judged") == 15
+    wrong(history, "snapshots", "pay-3")
+    assert ask(restore, history.run()).about == ["1a2b-3"]
+
+
+def test_after_a_failover_its_primary_says_what_there_was(history, ask):
+    failed_over_since(restored_to(history), {3}, at_s=15)
+    assert ask(restore, history.run()).about == ["1a2b-3"]
+
+
+def test_a_primary_of_then_that_nobody_read_since_is_a_doubt(history, ask):
+    failed_over_since(restored_to(history), {3})
+    for table in ("snapshots", "commits", "snapshot_keys"):
+        history.tables[table] = [row for row in history[table] if row["moment"] != "before_rejoin"]
+    (doubt,) = ask(restore, history.run()).doubts
+    assert doubt.message.startswith("w/db: a/db, the primary of that time, was read neither in")
+
+
+def restore_fails(history, **detail):
+    history.event(20, "remedy", "restore", "begin")
+    history.event(20, "remedy_step", "restore", "begin", '{"step": "restore"}')
+    said = json.dumps({"step": "restore", **detail})
+    history.event(21, "remedy_step", "restore", "failed", said)
+    history.event(21, "remedy", "restore", "failed", said)
+
+
+def test_damaged_backups_are_a_violation(history, ask):
+    error = "nothing can be restored: the base backup: base/5/1259 is missing"
+    restore_fails(history, error=error, damaged=True)
+    said = ask(restore, history.run())
+    assert [f.message for f in said.findings] == [f"restore: the backups are damaged: {error}"]
+
+
+@pytest.mark.parametrize("detail", [{"damaged": False}, {}])
+def test_backups_out_of_reach_are_a_doubt(history, ask, detail):
+    restore_fails(history, error="w/archive does not answer", **detail)
+    said = ask(restore, history.run())
+    assert not said.findings
+    assert [d.message for d in said.doubts] == [
+        "restore: nothing was restored: w/archive does not answer",
+        "no restored database was read, so no restore was put to the test",
+    ]
 
 
 def test_before_the_first_payment(history, ask):

@@ -37,6 +37,16 @@ _LAST_PROMOTED = """
 select node, at_ns from snapshots where moment = 'promoted' order by at_ns desc, node limit 1
 """
 
+_PROMOTED_BY = """
+select node from snapshots where moment = 'promoted' and at_ns <= ?
+order by at_ns desc, node limit 1
+"""
+
+_FIRST_PRIMARY = """
+select node from samples where metric = 'database_is_primary' and value = 1 and node is not null
+order by at_ns, node limit 1
+"""
+
 #: The newest transition that each database holds in the end, committed after a moment (`$1`, ns).
 _NEWEST = """
 select node, max({'epoch': epoch, 'at_us': at_us}) as newest from commits
@@ -87,6 +97,18 @@ def last_primary(run: Run) -> str | None:
     newest = [row for row in run.rows(_NEWEST, [at_ns]) if row[0] in {*found, node}]
     best: list[str] = [each for each, commit in newest if commit == newest[0][1]]
     return best[0] if len(best) == 1 else node
+
+
+def primary_at(run: Run, at_ns: int) -> str | None:
+    """The database that took writes at a moment: the last one promoted by then, or the first.
+
+    None where nobody wrote down which was the first.
+    """
+    promoted: str | None = run.one(_PROMOTED_BY, [at_ns])
+    if promoted is not None:
+        return promoted
+    first: str | None = run.one(_FIRST_PRIMARY)
+    return first
 
 
 def standbys(run: Run, primary: str) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from payresil.checkers.primaries import last_primary
+from payresil.checkers.primaries import primary_at
 from payresil.core.registry import checker
 from payresil.core.remedy_record import Remedy, remedies
 from payresil.core.results import Doubt, Finding, Measure, Result
@@ -18,14 +19,23 @@ select node, at_ns from (
 ) where moment = 'restored' group by all order by at_ns, node
 """
 
-#: Payments with their state as of a moment, by what the primary had committed in the end, beside
-#: what was restored. Of a payment that changed about then (`$skew`, us) either is right.
+#: When a database was first read (`$2`) after a moment, in the end or before it was made anew.
+_READ = """
+select moment, at_ns from (
+  select moment, node, at_ns from snapshots union all select moment, node, at_ns from commits
+  union all select moment, node, at_ns from snapshot_keys
+) where moment in ('end', 'before_rejoin') and node = $1 and at_ns >= $2 order by at_ns limit 1
+"""
+
+#: Payments with their state as of a moment, by what the primary of then had committed when it was
+#: read, beside what was restored. Of a payment that changed about then (`$skew`, us) either is
+#: right.
 _PAYMENTS = """
 with committed as (
   select payment, min(intent) as intent, min(at_us) as begun_us,
          arg_max(to_state, seq) filter (at_us <= $until) as state,
          coalesce(bool_or(abs(at_us - $until) <= $skew), false) as is_close
-  from commits where moment = 'end' and node = $primary group by payment
+  from commits where moment = $moment and node = $primary and at_ns = $read group by payment
 ), restored as (
   select payment, min(intent) as intent, min(state) as state, min(created_us) as begun_us
   from snapshots where moment = 'restored' and node = $node and at_ns = $at group by payment
@@ -44,7 +54,8 @@ order by intent
 _KEYS = """
 with kept as (
   select key, min(resource) as resource, min(created_us) as created_us
-  from snapshot_keys where moment = 'end' and node = $primary group by key
+  from snapshot_keys
+  where moment = $moment and node = $primary and at_ns = $read group by key
 ), restored as (
   select key, min(resource) as resource, min(created_us) as created_us
   from snapshot_keys
@@ -85,25 +96,28 @@ def restore(
     Every payment that the primary had by then is there, in the state it had, and none that began
     later; every idempotency key made by then is there and names the same payment. A payment that
     is missing is money that nobody knows of, and a key that is missing lets a retry charge again,
-    so one violation fails. Measured against what the primary holds in the end: its transitions
-    until then, and its keys. What changed within `clock_skew` of the point in time is left out on
-    both sides and counted, since a transaction writes down when it began and not when it was
-    committed. `restore_time` is how long the remedy took.
+    so one violation fails. Measured against what the primary of that moment holds when it is read
+    in the end, or before it is made anew: its transitions until then, and its keys. What a failover
+    loses later was there, and has to be in the backup. What changed within `clock_skew` of the
+    point in time is left out on both sides and counted, since a transaction writes down when it
+    began and not when it was committed. `restore_time` is how long the remedy took. Backups that
+    could not be restored since they are damaged, or have a hole, are a violation, too.
     """
-    primary = last_primary(run)
     found = list(_found(run))
+    yield from _failed(run)
     if not run.rows(_RESTORED):
         yield Doubt("no restored database was read, so no restore was put to the test")
     elif not found:
         yield Doubt("no remedy says to which point in time it restored (until_us)")
-    if primary is None and found:
-        yield Doubt("it is not known which database was the primary in the end")
-        return
     payments = keys = 0
     for each in found:
         suffix = f".{each.remedy.id}" if len(found) > 1 else ""
+        source = _source(run, each)
+        if isinstance(source, Doubt):
+            yield source
+            continue
         asked = {
-            "primary": primary,
+            **source,
             "node": each.node,
             "at": each.at_ns,
             "until": each.until_us,
@@ -117,6 +131,34 @@ def restore(
         yield from _judge(each, booked, kept)
     yield Measure("payments_judged", payments)
     yield Measure("keys_judged", keys)
+
+
+def _failed(run: Run) -> Iterator[Finding | Doubt]:
+    """Restores that did not work: by what there was to restore from, or for another reason."""
+    for remedy in remedies(run):
+        for step in remedy.steps:
+            if step.name != "restore" or not step.failed:
+                continue
+            why = step.detail.get("error") or "no reason recorded"
+            if step.detail.get("damaged") is True:
+                yield Finding(f"{remedy.id}: the backups are damaged: {why}")
+            else:
+                yield Doubt(f"{remedy.id}: nothing was restored: {why}")
+
+
+def _source(run: Run, each: _Restored) -> dict[str, Any] | Doubt:
+    """The primary of the moment, and when it was read since."""
+    primary = primary_at(run, each.remedy.start_ns)
+    if primary is None:
+        return Doubt(f"{each.node}: it is not known which database was the primary at that time")
+    read = run.rows(_READ, [primary, each.remedy.start_ns])
+    if not read:
+        return Doubt(
+            f"{each.node}: {primary}, the primary of that time, was read neither in the end nor "
+            "before it was made anew, so there is nothing to compare with"
+        )
+    ((moment, at_ns),) = read
+    return {"primary": primary, "moment": moment, "read": at_ns}
 
 
 def _found(run: Run) -> Iterator[_Restored]:

@@ -77,6 +77,56 @@ def test_on_watch_nothing_is_degraded_yet(failed_over, ask):
     assert len(ask(redundancy, failed_over.run()).findings) == 1
 
 
+def promoted_again(history, *lost):
+    """b/db was promoted at 2 already, and at 14 a/db.2 was, without what is lost."""
+    history.tables["events"] = [e for e in history["events"] if e["name"] != "failover"]
+    history.snapshot("promoted", "b/db", 2.1, range(4))
+    for row in history["snapshots"]:
+        if row["moment"] == "promoted" and row["at_ns"] > 3e9:
+            row["node"] = "a/db.2"
+    history.remedy("database_failover", {"promote": (2, 2.05)})
+    history.remedy("failover", STEPS)
+    for n in lost:
+        spoil(history, "snapshots", "promoted", "a/db.2", n)
+
+
+def test_after_a_promotion_nobody_is_waited_for(failed_over, ask):
+    promoted_again(failed_over, 7, 8, 2)  # acknowledged at 3.52, 4.02 and 1.02
+    said = ask(redundancy, failed_over.run())
+    assert said.about == ["1a2b-2"]
+    assert said.value("acknowledged_after_promotion") == 2
+    assert said.value("degraded_time") == 0
+
+
+def test_until_a_step_says_that_somebody_is(failed_over, ask):
+    promoted_again(failed_over, 7, 8)
+    failed_over.remedy("failback", {"follow": (3.7, 3.9)}, mode="quorum")
+    said = ask(redundancy, failed_over.run())
+    assert said.about == ["1a2b-8"]
+    assert said.value("acknowledged_after_promotion") == 1
+
+
+def test_a_promotion_before_which_nothing_was_acknowledged_is_a_doubt(failed_over, ask):
+    failed_over.tables["attempts"] = []
+    failed_over.tables["events"] = [e for e in failed_over["events"] if e["kind"] != "node"]
+    said = ask(redundancy, failed_over.run())
+    assert [d.message for d in said.doubts] == [
+        "failover: nothing was acknowledged before, so nothing could be lost",
+        "no standby was read at the end, so none is known to hold anything",
+    ]
+
+
+def test_a_promotion_without_a_snapshot_is_a_doubt_though_a_standby_is_level(failed_over, ask):
+    failed_over.tables["snapshots"] = [
+        row for row in failed_over["snapshots"] if row["moment"] != "promoted"
+    ]
+    failed_over.sample(40, "b/db", "database_is_primary", 1)
+    said = ask(redundancy, failed_over.run())
+    assert said.value("standbys_judged") == 1
+    (doubt,) = said.doubts
+    assert doubt.message.startswith("failover: there is no snapshot of the promoted database")
+
+
 def test_asynchronous_replication_promises_nothing(failed_over, ask):
     spoil(failed_over, "snapshots", "promoted", "b/db", 7)
     failed_over.meta["replication"] = "asynchronous"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from payresil.checkers.promoted import LostPayment, Survivors, survivors
+from payresil.checkers.promoted import LostPayment, Survivors, survivors, untested
 from payresil.core.interruptions import answered_fault
 from payresil.core.registry import checker
 from payresil.core.results import Doubt, Finding, Measure, Result
@@ -68,22 +68,11 @@ def data_loss(
     if not found:
         yield Doubt("no remedy promoted a database, so it was not put to the test what survives")
         return
-    yield from _unseen(found)
+    yield from untested(found)
     seen = [each for each in found if each.node is not None]
     if seen:
         yield from _at_failover(run, seen, rpo, payments, amount_minor)
     yield from _in_the_end(run, after_reconciliation)
-
-
-def _unseen(found: Sequence[Survivors]) -> Iterator[Doubt]:
-    for each in found:
-        if each.node is None:
-            yield Doubt(
-                f"{each.name}: there is no snapshot of the promoted database, or it was empty, so "
-                "what survived is not known"
-            )
-        if each.acknowledged == 0:
-            yield Doubt(f"{each.name}: nothing was acknowledged before, so nothing could be lost")
 
 
 def _at_failover(

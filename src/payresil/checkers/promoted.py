@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from payresil.core.remedy_record import Promotion, promotions
+from payresil.core.results import Doubt
 from payresil.core.run import Run
 
 _SNAPSHOTS = """
@@ -76,3 +78,15 @@ def survivors(run: Run) -> list[Survivors]:
         lost = tuple(LostPayment(*row) for row in rows)
         found.append(Survivors(promotion, node, acknowledged, lost))
     return found
+
+
+def untested(found: Sequence[Survivors]) -> Iterator[Doubt]:
+    """Promotions that show nothing of what survives."""
+    for each in found:
+        if each.node is None:
+            yield Doubt(
+                f"{each.name}: there is no snapshot of the promoted database, or it was empty, so "
+                "what survived is not known"
+            )
+        if each.acknowledged == 0:
+            yield Doubt(f"{each.name}: nothing was acknowledged before, so nothing could be lost")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from payresil.checkers.primaries import last_primary, standbys
-from payresil.checkers.promoted import Survivors, survivors
+from payresil.checkers.promoted import Survivors, survivors, untested
 from payresil.core.registry import checker
-from payresil.core.remedy_record import Remedy, remedies
+from payresil.core.remedy_record import promotions, remedies
 from payresil.core.results import Doubt, Finding, Measure, Result
 from payresil.core.run import Run
 
@@ -50,16 +50,21 @@ def redundancy(run: Run) -> Iterator[Result]:
     In the modes synchronous and quorum a payment is acknowledged only when a standby has it, so
     the database that is promoted must hold it as succeeded. What was acknowledged while the remedy
     degrade_to_async was in force, `degraded_time`, may be lost and is counted in
-    `acknowledged_degraded`. In the end the rows of every database that streams from the primary are
-    held against its own; one that was still behind when it was last looked at is a doubt. After a
-    failover there may be none, until a failback: `standbys_judged` says so, and where no promotion
-    was judged either nothing was put to the test. Where replication is asynchronous nothing is
-    promised: ask `data_loss`.
+    `acknowledged_degraded`. A promoted database waits for nobody, until a step says that it does
+    again: what was acknowledged meanwhile may be lost at the next promotion, and is counted in
+    `acknowledged_after_promotion`. In the end the rows of every database that streams from the
+    primary are held against its own; one that was still behind when it was last looked at is a
+    doubt. After a failover there may be none, until a failback: `standbys_judged` says so, and
+    where no promotion was judged either nothing was put to the test. Where replication is
+    asynchronous nothing is promised: ask `data_loss`.
     """
     mode = run.meta.get("replication")
-    found = [each for each in survivors(run) if each.node is not None]
-    yield Measure("acknowledged_judged", max((each.acknowledged for each in found), default=0))
+    all_found = survivors(run)
+    found = [each for each in all_found if each.node is not None]
+    judged = max((each.acknowledged for each in found), default=0)
+    yield Measure("acknowledged_judged", judged)
     if mode in _WAITING:
+        yield from untested(all_found)
         yield from _at_promotions(run, found)
     elif mode is None:
         yield Doubt("the run does not record whether replication was synchronous")
@@ -68,21 +73,22 @@ def redundancy(run: Run) -> Iterator[Result]:
             f"replication was {mode}, which promises no redundancy of what is acknowledged: "
             "ask data_loss how much a failover may lose"
         )
-    yield from _standbys(run, is_tested=mode in _WAITING and bool(found))
+    yield from _standbys(run, is_tested=mode in _WAITING and judged > 0)
 
 
 def _at_promotions(run: Run, found: Sequence[Survivors]) -> Iterator[Result]:
-    spans = _degraded(remedies(run))
+    degraded = _until_it_waits(run, _degradings(run))
+    promoted = _until_it_waits(run, [each.start_ns for each in promotions(run)])
     lost = {payment.intent: (payment, each) for each in found for payment in each.lost}
-    promised = {
-        intent: (payment, each)
-        for intent, (payment, each) in lost.items()
-        if not any(_within(payment.acknowledged_ns, span) for span in spans)
-    }
+    while_degraded = {i for i, (x, _) in lost.items() if _within(x.acknowledged_ns, degraded)}
+    after = {i for i, (x, _) in lost.items() if _within(x.acknowledged_ns, promoted)}
+    promised = {i: lost[i] for i in lost if i not in while_degraded | after}
     yield Measure("acknowledged_lost", len(promised), "payments")
-    yield Measure("degraded_time", sum(_length_ns(run, span) for span in spans) / 1e9, "s")
-    if spans:
-        yield Measure("acknowledged_degraded", len(lost) - len(promised), "payments")
+    yield Measure("degraded_time", sum(_length_ns(run, span) for span in degraded) / 1e9, "s")
+    if degraded:
+        yield Measure("acknowledged_degraded", len(while_degraded), "payments")
+    if after:
+        yield Measure("acknowledged_after_promotion", len(after - while_degraded), "payments")
     for intent, (payment, each) in promised.items():
         yield Finding(
             f"{each.name}: acknowledged {payment.minor} {payment.currency}, absent from "
@@ -91,27 +97,32 @@ def _at_promotions(run: Run, found: Sequence[Survivors]) -> Iterator[Result]:
         )
 
 
-def _degraded(found: Sequence[Remedy]) -> list[Span]:
-    """When replication had been made asynchronous, until a later step said a mode that waits."""
-    spans: list[Span] = []
-    for remedy in found:
-        begun_ns = [step.start_ns for step in remedy.steps if step.name == "degrade"]
-        if remedy.kind != "degrade_to_async" or not begun_ns:
-            continue
-        restored = [
-            step.end_ns
-            for other in found
-            for step in other.steps
-            if step.done and step.detail.get("mode") in _WAITING and step.end_ns is not None
-            if step.end_ns > begun_ns[0]
-        ]
-        spans.append((begun_ns[0], min(restored, default=None)))
-    return spans
+def _degradings(run: Run) -> list[int]:
+    """When each remedy began to make replication asynchronous (ns)."""
+    begun = [
+        [step.start_ns for step in remedy.steps if step.name == "degrade"]
+        for remedy in remedies(run)
+        if remedy.kind == "degrade_to_async"
+    ]
+    return [starts[0] for starts in begun if starts]
 
 
-def _within(at_ns: int, span: Span) -> bool:
-    start_ns, end_ns = span
-    return at_ns >= start_ns and (end_ns is None or at_ns < end_ns)
+def _until_it_waits(run: Run, starts_ns: Sequence[int]) -> list[Span]:
+    """From each of these on nobody was waited for, until a later step said a mode that waits."""
+    restored = sorted(
+        step.end_ns
+        for remedy in remedies(run)
+        for step in remedy.steps
+        if step.done and step.detail.get("mode") in _WAITING and step.end_ns is not None
+    )
+    return [
+        (start_ns, next((end_ns for end_ns in restored if end_ns > start_ns), None))
+        for start_ns in starts_ns
+    ]
+
+
+def _within(at_ns: int, spans: Sequence[Span]) -> bool:
+    return any(start <= at_ns and (end is None or at_ns < end) for start, end in spans)
 
 
 def _length_ns(run: Run, span: Span) -> int:

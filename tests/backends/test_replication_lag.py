@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from payresil.backends.embedded.replication.lag import Positions, ReplicationLag
+from payresil.backends.embedded.replication.lag import Archived, Positions, ReplicationLag
 from payresil.backends.embedded.replication.operating import promote
 from payresil.backends.launcher import Supervisor
 
@@ -43,6 +43,22 @@ def test_an_idle_primary_leaves_nobody_behind() -> None:
 
 def test_what_a_lost_primary_had_is_nobodys_lag() -> None:
     assert known((1.0, 100), (2.0, 900), (3.0, 200)).lag(150) == (50, 2.0)
+
+
+def test_of_a_later_timeline_the_archive_holds_nothing_before_it_pulls_from_there() -> None:
+    archived = Archived(900, 1).beside(2, 500)
+    assert archived == Archived(500, 2)
+    positions = known((1.0, 900), (6.0, 500), (8.0, 700))
+    assert positions.lag(archived.beside(2, 700).position) == (200, 2.0)
+
+
+def test_what_it_lacked_before_it_lacks_then() -> None:
+    assert Archived(400, 1).beside(2, 500) == Archived(400, 2)
+
+
+def test_a_primary_of_the_same_timeline_changes_nothing() -> None:
+    assert Archived(900, 2).beside(2, 500) == Archived(900, 2)
+    assert Archived(900, 2).beside(1, 500) == Archived(900, 2)
 
 
 @pytest.fixture

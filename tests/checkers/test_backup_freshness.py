@@ -41,7 +41,13 @@ def test_too_far_behind(empty, ask):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"node": "w/archive"}, {"node": "archive"}, {"link": "w/archive->a/db"}, {"region": "w"}],
+    [
+        {"node": "w/archive"},
+        {"node": "archive"},
+        {"link": "w/archive->a/db"},
+        {"region": "w"},
+        {"region": "a", "others": ["b", "w"]},
+    ],
 )
 def test_an_archive_that_is_faulted_itself_may_be_behind(empty, ask, parameters):
     samples(empty, [0] * 10 + list(range(13)) + [0] * 5)
@@ -55,6 +61,8 @@ def test_but_not_for_ever_nor_when_something_else_is_faulted(empty, ask):
     samples(empty, [0] * 10 + list(range(15)))
     aim(empty, node="w/archive")
     assert ask(backup_freshness, empty.run(), within=Duration(1)).findings
+    aim(empty, region="a", others=["b", "psp"])
+    assert ask(backup_freshness, empty.run(), within=Duration(13)).findings
     aim(empty, node="w/witness", link="service->db")
     assert ask(backup_freshness, empty.run(), within=Duration(13)).findings
 

@@ -85,12 +85,9 @@ def _names(parameters: str, node: str) -> bool:
     """Whether a parameter of a fault selects a node, a link to it, or all of its role."""
     place, _, role = node.partition("/")
     ends = {node, role, place}
-    return any(
-        end in ends
-        for value in detail_of(parameters).values()
-        if isinstance(value, str)
-        for end in value.split("->")
-    )
+    values = detail_of(parameters).values()
+    texts = [each for x in values for each in (x if isinstance(x, list) else [x])]
+    return any(end in ends for text in texts if isinstance(text, str) for end in text.split("->"))
 
 
 def _during(at_ns: int, fault: Fault) -> bool:

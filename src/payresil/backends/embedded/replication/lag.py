@@ -48,6 +48,24 @@ class Positions:
         return max(0, primary - position), now_s - since_s
 
 
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """How far the archive was when it was last connected to a primary, and on which timeline."""
+
+    position: int
+    timeline: int
+
+    def beside(self, timeline: int, position: int) -> Archived:
+        """What counts when the primary is seen on a timeline, at a position.
+
+        Of a later timeline the archive holds nothing before it pulls from there: it has no more
+        than what that primary was first seen with, be its own log of the old one ever so long.
+        """
+        if timeline <= self.timeline:
+            return self
+        return Archived(min(self.position, position), timeline)
+
+
 class ReplicationLag:
     """Looks at databases past every link: what the harness sees is not what a fault hides.
 
@@ -65,7 +83,7 @@ class ReplicationLag:
         self._archive = archive
         self._clock = clock
         self._positions = Positions()
-        self._archived: int | None = None
+        self._archived: Archived | None = None
 
     def samples(self) -> list[Sample]:
         """One of every metric, now. Takes little more than a second where somebody is silent."""
@@ -104,8 +122,11 @@ class ReplicationLag:
         rows = await primary.rows(_ARCHIVE, standby_name(self._archive))
         connected = bool(rows) and rows[0]["position"] is not None
         if connected:
-            self._archived = rows[0]["position"]
-        lag = [] if self._archived is None else self._lag(self._archive, "archive", self._archived)
+            self._archived = Archived(rows[0]["position"], primary.timeline)
+        elif self._archived is not None:
+            self._archived = self._archived.beside(primary.timeline, primary.received)
+        known = self._archived
+        lag = [] if known is None else self._lag(self._archive, "archive", known.position)
         return [*lag, (self._archive, "archive_connected", float(connected))]
 
     def _lag(self, node: str, of: str, position: int) -> list[Sample]:
@@ -130,6 +151,10 @@ class _Database:
     def received(self) -> int:
         return 0 if self.standing is None else self.standing.received
 
+    @property
+    def timeline(self) -> int:
+        return 0 if self.standing is None else self.standing.timeline
+
     async def look(self) -> None:
         """Ask what it is now."""
         rows = await self.rows(STANDING)
@@ -153,6 +178,4 @@ class _Database:
 def _primary(databases: Sequence[_Database]) -> _Database | None:
     """Of two that think so, the one with the newer timeline."""
     primaries = [each for each in databases if each.is_primary]
-    return max(
-        primaries, key=lambda each: each.standing.timeline if each.standing else 0, default=None
-    )
+    return max(primaries, key=lambda each: each.timeline, default=None)

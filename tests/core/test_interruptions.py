@@ -117,6 +117,14 @@ def test_unserved_while_it_was_active_and_nothing_else_had_begun(unserved, found
     assert noticed(run) == found
 
 
+def test_who_waited_for_an_answer_as_it_began_was_not_unserved_before():
+    attempts = payments((8.9, 9.6))
+    for row in attempts:
+        if row["outcome"] == "unknown":
+            row["done_ns"] += S
+    assert noticed(Run.from_rows({}, events=fault("standby_loss", 9, 13), attempts=attempts))
+
+
 def test_of_a_window_that_began_while_it_was_active_all_counts():
     events = fault("standby_loss", 9, 10.5)
     assert noticed(Run.from_rows({}, events=events, attempts=payments((10.9, 11))))

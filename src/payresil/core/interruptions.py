@@ -131,7 +131,7 @@ def _is_noticed(
     begun = -(-active_ns // window.ns)
     end_ns = min(next_ns, fault.start_ns + begun * window.ns)
     before_ns = fault.start_ns - window.ns
-    before = windows(run, before_ns, fault.start_ns, window)
+    before = windows(run, before_ns, fault.start_ns, window, answered_by_ns=fault.start_ns)
     if any(ok / due < threshold for _, due, ok in before):
         return False
     rows = windows(run, fault.start_ns, end_ns, window, answered_by_ns=next_ns)

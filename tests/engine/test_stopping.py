@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -53,3 +56,33 @@ def test_a_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [True]
+
+
+def test_a_signal_may_come_at_any_point_of_a_wait() -> None:
+    """The handler runs between two lines of the wait, or of what it calls, on its own thread."""
+
+    def waits(line: int) -> bool:
+        """Wait, and be asked at this line; whether it was reached."""
+        stop, seen = Stop(), 0
+
+        def trace(_frame: FrameType, event: str, _: object) -> Any:
+            nonlocal seen
+            if event == "line":
+                seen += 1
+                if seen == line:
+                    stop.ask()
+            return trace
+
+        def wait() -> None:
+            sys.settrace(trace)
+            stop.wait_until(time.monotonic_ns() + 20_000_000, lambda: None, every_s=0.005)
+            sys.settrace(None)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive(), f"asked at line {line}, it waits for ever"
+        return seen >= line
+
+    reached = [waits(line) for line in range(1, 40)]
+    assert any(reached)

@@ -158,9 +158,12 @@ def test_interrupted_the_run_heals_before_pytest_ends(project: Any, number: sign
         stderr=subprocess.STDOUT,
         text=True,
     )
-    started(project.folder / "started")
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    try:
+        started(project.folder / "started")
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # one that hangs must not outlive the test; its run ends with its pipe
     assert process.returncode == 2, out
     assert "KeyboardInterrupt" in out
     assert (project.folder / "healed").exists()
